@@ -1,0 +1,196 @@
+"""The one interface of a lake: git for data. `open_lake(uri)` gives one; keepers implement `Lake`."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from dfp_platform.errors import InvalidNameError
+from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
+
+Content = bytes | Path | BinaryIO | ObjectStat | None
+"""What a commit puts at a path: bytes, a file, a stream, an object the lake already holds, or None to remove it."""
+
+_REF = re.compile(r"[a-z0-9][a-z0-9_-]{0,199}")
+_PART = re.compile(r"[A-Za-z0-9._%=+@,-]+")
+
+
+class Lake(ABC):
+    """A versioned object store. A `ref` is a branch, a tag or a commit id.
+
+    Safe to use from many threads and many processes at once. Every write is atomic over all its paths, durable once
+    the call returns, and compare-and-swap on the head: a race is retried inside unless `expect` pins the head.
+    """
+
+    uri: str
+    """What `open_lake` was given, in its canonical form."""
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def resolve(self, ref: str) -> CommitId:
+        """The commit a ref names now. Raises NotFoundError."""
+
+    @abstractmethod
+    def stat(self, ref: str, path: str) -> ObjectStat:
+        """Size and digest of one object. Raises NotFoundError."""
+
+    @abstractmethod
+    def open(self, ref: str, path: str) -> BinaryIO:
+        """A seekable stream of one object. Raises NotFoundError."""
+
+    @abstractmethod
+    def list(self, ref: str, prefix: str = "") -> Iterator[ObjectStat]:
+        """All objects whose path starts with `prefix` (any string), in path order."""
+
+    @abstractmethod
+    def address(self, ref: str, path: str) -> str:
+        """Where an engine can read the object by itself: an absolute local path, or an ``s3://`` address."""
+
+    def read(self, ref: str, path: str) -> bytes:
+        """All bytes of one object. Raises NotFoundError."""
+        with self.open(ref, path) as stream:
+            return stream.read()
+
+    def exists(self, ref: str, path: str) -> bool:
+        """Whether the object is there at `ref`."""
+        return next((True for found in self.list(ref, path) if found.path == path), False)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def commit(
+        self,
+        branch: str,
+        changes: Mapping[str, Content],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        expect: CommitId | None = None,
+    ) -> CommitId:
+        """Apply all changes in one commit and return the branch's head.
+
+        Changes that leave every path as it was make no commit: the head is returned as it is.
+
+        Args:
+            expect: the head this write is based on; if the branch has moved, StaleHeadError and nothing is written.
+        Raises:
+            StaleHeadError: `expect` is not the head. ReadOnlyError: `branch` is a tag or a commit.
+            NotFoundError: no such branch. InvalidNameError: a path the lake cannot hold.
+        """
+
+    @abstractmethod
+    def merge(
+        self,
+        source: str,
+        into: str = MAIN,
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        expect: CommitId | None = None,
+        resolved: Mapping[str, Content] | None = None,
+    ) -> CommitId:
+        """Three-way merge by path of `source` into the branch `into`, in one commit; return the new head.
+
+        A source that brings nothing new makes no commit. A path changed differently on both sides is a conflict,
+        unless `resolved` says what stands there afterwards.
+
+        Raises:
+            MergeConflictError: lists every conflict; nothing was written. StaleHeadError: `into` is not at `expect`.
+        """
+
+    @abstractmethod
+    def revert(
+        self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> CommitId:
+        """Take one commit of `branch` back by a new commit (a merge: against its first parent).
+
+        Raises MergeConflictError where a later commit changed the same paths again.
+        """
+
+    @abstractmethod
+    def transaction(
+        self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[str]:
+        """An ephemeral branch, made from `branch`, that is merged into it on success and deleted either way.
+
+        Yields the ephemeral branch's name. An error inside leaves `branch` as it was.
+        """
+
+    # -- refs ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def branches(self) -> dict[str, CommitId]:
+        """Every branch and its head, by name."""
+
+    @abstractmethod
+    def create_branch(self, name: str, source: str = MAIN) -> CommitId:
+        """A new branch at what `source` names. Raises AlreadyExistsError, InvalidNameError."""
+
+    @abstractmethod
+    def delete_branch(self, name: str, *, expect: CommitId | None = None) -> None:
+        """Forget a branch. Its commits stay while another ref reaches them. `main` is never deleted (ReadOnlyError)."""
+
+    @abstractmethod
+    def tags(self) -> dict[str, CommitId]:
+        """Every tag and its commit, by name."""
+
+    @abstractmethod
+    def tag(self, name: str, ref: str) -> CommitId:
+        """Name a commit for ever. The same tag on the same commit is no error; on another, AlreadyExistsError."""
+
+    @abstractmethod
+    def delete_tag(self, name: str) -> None:
+        """Forget a tag."""
+
+    # -- history ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def show(self, ref: str) -> Commit:
+        """The commit a ref names."""
+
+    @abstractmethod
+    def log(self, ref: str = MAIN, *, path: str | None = None, limit: int | None = None) -> Iterator[Commit]:
+        """Commits reachable from `ref`, newest first; with `path` only those that changed that object."""
+
+    @abstractmethod
+    def diff(self, left: str, right: str, prefix: str = "") -> Iterator[Difference]:
+        """What `right` has that `left` has not, and the reverse, in path order."""
+
+    @abstractmethod
+    def merge_base(self, left: str, right: str) -> CommitId | None:
+        """The newest commit both refs descend from."""
+
+    @abstractmethod
+    def provenance(self, ref: str, path: str) -> Commit:
+        """The commit that wrote what stands at `path` at `ref` (not the merge that brought it). By index, no walk."""
+
+    @abstractmethod
+    def verify(self) -> Sequence[str]:
+        """Re-read everything every ref reaches and list what is missing or does not match its digest; empty is good."""
+
+
+def checked_ref_name(name: str) -> str:
+    """`name` if it can be a branch or tag on every keeper and on case-insensitive disks. Raises InvalidNameError."""
+    if not _REF.fullmatch(name):
+        raise InvalidNameError(
+            f"{name!r} cannot name a branch or tag",
+            hint="use lower-case letters, digits, '_' and '-', starting with a letter or digit",
+            name=name,
+        )
+    return name
+
+
+def checked_path(path: str) -> str:
+    """`path` if a lake can hold an object there. Raises InvalidNameError."""
+    if not all(_PART.fullmatch(part) and part not in (".", "..") for part in path.split("/")):
+        raise InvalidNameError(
+            f"{path!r} cannot name an object",
+            hint="use parts of letters, digits and ._%=+@,- joined by single '/'; no leading or trailing '/'",
+            name=path,
+        )
+    return path

@@ -1,0 +1,91 @@
+"""What crosses a border between rooms: small frozen records, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NewType
+
+CommitId = NewType("CommitId", str)
+"""Names one commit of a lake: lower-case hex."""
+
+MAIN = "main"
+"""The branch every lake is born with, and the default target of publication."""
+
+
+FEATURE_PREFIXES = ("sys_", "perm_", "app_")
+"""Columns of `tables/marts/fct_training_dataset` that a model may see: system calls, permissions, static counts."""
+
+LEAKING_COLUMNS = frozenset({"scanners", "detection_ratio", "times_submitted", "nr_contacted_ips"})
+"""Columns that tell the label or are known only after the fact. Never a feature."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """One object at one commit.
+
+    Attributes:
+        path: its lake path, ``raw/kronodroid_real_device/part-0.parquet``.
+        size: bytes.
+        sha256: hex digest of its bytes; equal digests are the same content.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit. `parents[0]` is the branch it was made on; a merge has two parents."""
+
+    id: CommitId
+    parents: tuple[CommitId, ...]
+    message: str
+    time: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One path that differs between two refs: `before` is absent for an added object, `after` for a removed one."""
+
+    path: str
+    before: ObjectStat | None
+    after: ObjectStat | None
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One path that both sides of a merge changed differently. `detail` says what, for tables also which rows."""
+
+    path: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check said of one content of one asset. It belongs to the content, never to a run.
+
+    Attributes:
+        asset: asset key path, ``tables/marts/fct_training_dataset``.
+        check: the check's name.
+        content: content id of what was judged.
+        passed: the verdict.
+        figure: the measured value, if the check measures one.
+        limit: what the figure was held against.
+    """
+
+    asset: str
+    check: str
+    content: str
+    passed: bool
+    figure: float | None = None
+    limit: float | None = None
