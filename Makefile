@@ -1,0 +1,91 @@
+# Every command a person or CI needs. `make` alone lists them.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help env demo dev test check format lint types layers definitions shape bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := dfp_platform dbt_datafusion tests benchmarks conftest.py
+DEMO_ENV := $(VENV)/.demo
+DEV_ENV := $(VENV)/.dev
+PACKAGES := pyproject.toml constraints.txt dbt_datafusion/pyproject.toml
+
+# The first interpreter that runs and is of a supported version; `make PYTHON=/path/to/python env` names one.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(python))))
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(DEV_ENV) ## the environment for development, in .venv (made by every other target that needs one)
+
+demo: $(DEMO_ENV) ## raw apps to a measured, published model; ends with what came out
+	@$(BIN)/dfp demo
+
+dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made
+	@$(BIN)/dagster dev
+
+test: $(DEV_ENV) ## all tests
+	@$(BIN)/python -m pytest -n 2
+
+check: lint types layers definitions shape test ## what CI runs: format, lint, types, layers, definitions, shape, tests
+
+format: $(DEV_ENV) ## rewrite the code as `make check` wants it
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+lint: $(DEV_ENV)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/torchfix --select ALL dfp_platform
+
+types: $(DEV_ENV)
+	@$(BIN)/pyrefly check
+
+layers: $(DEV_ENV)
+	@$(BIN)/lint-imports
+
+definitions: $(DEV_ENV)
+	@$(BIN)/dagster definitions validate
+
+shape: $(DEV_ENV)
+	@$(BIN)/python benchmarks/shape.py
+
+bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where the time goes
+	@$(BIN)/python benchmarks/demo.py
+
+clean: ## remove the environment and caches; .dfp, your lake and history, stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .tmp_dagster_home_* dbt_project/target dbt_project/logs
+
+$(BIN)/uv: constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "dfp needs Python 3.11, 3.12 or 3.13 and found none on PATH (python3 is: $$(python3 --version 2>&1))."; \
+	  echo "  next: install one (Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.13),"; \
+	  echo "        or name one: make PYTHON=/path/to/python3.13 $(or $(MAKECMDGOALS),env)"; exit 1; fi
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments."; \
+	  echo "  next: install its venv module (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $(BIN)/uv
+
+$(DEMO_ENV): $(BIN)/uv $(PACKAGES)
+	@$(call install,.)
+	@touch $@
+
+$(DEV_ENV): $(BIN)/uv $(PACKAGES)
+	@$(call install,.[dev])
+	@touch $@ $(DEMO_ENV)
+
+# uv does not read pip's settings, so this machine's package index is handed on. Without a GPU, torch comes as its
+# CPU build from PyTorch's own index where that answers at once (one request, no retry), else from the usual index.
+define install
+index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}}; \
+if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+if ! command -v nvidia-smi >/dev/null 2>&1 && UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 $(BIN)/uv pip install --quiet --dry-run \
+  --python $(BIN)/python --no-deps --reinstall-package torch --torch-backend=cpu -c constraints.txt torch >/dev/null 2>&1; \
+then export UV_TORCH_BACKEND=cpu; fi; \
+echo "Installing dfp into $(VENV) (torch: $${UV_TORCH_BACKEND:-as the package index has it})"; \
+$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '$(1)' --editable ./dbt_datafusion
+endef
