@@ -1,25 +1,49 @@
-"""The only reader of the environment. One `Settings` tells the laptop from the cluster; no asset knows which it is in."""
+"""The only reader of the environment. One `Settings` tells the laptop from the cluster; no asset knows which."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dfp_platform.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: `dagster.yaml`, `dbt_project/` and `.env` lie here."""
 
+LAKEFS = "lakefs"
+"""Value of `lake` that means: the lakeFS repository the `LAKEFS_…` names describe."""
+
+
+def _known_as(name: str) -> AliasChoices:
+    """The name people already have, and ours."""
+    return AliasChoices(name, f"DFP_{name}")
+
 
 class Settings(BaseSettings):
-    """Everything that may differ between machines. Set as `DFP_<NAME>` in the environment or in `.env`."""
+    """Everything that may differ between machines.
 
-    model_config = SettingsConfigDict(env_prefix="DFP_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True)
+    Set as `DFP_<NAME>` in the environment or in `.env` (the environment wins; an empty value counts as not set).
+    Kaggle's and lakeFS's settings go by the names people already have. Relative paths are relative to the caller's
+    working directory.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DFP_",
+        env_file=PROJECT_ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
 
     home: Path = Field(PROJECT_ROOT / ".dfp", description="folder of all local state: lake, Dagster, MLflow, caches")
-    lake: str = Field("", description="lake address: a folder, or lakefs://repository; empty: <home>/lake")
+    lake: str = Field(
+        "", description="lake address: a folder; empty: <home>/lake; lakefs: the repository LAKEFS_… describes"
+    )
     branch: str = Field("main", description="branch that runs publish to unless they name another")
     source: str = Field("auto", description="auto, sample, archives, kaggle, or the path of a CSV or zip")
     sample_rows: int = Field(4_000, ge=1, description="rows the seeded generator makes per device for source=sample")
@@ -27,13 +51,92 @@ class Settings(BaseSettings):
     step_process: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )
+    kaggle_api_token: SecretStr | None = Field(
+        None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
+    )
+    lakefs_endpoint_url: str | None = Field(
+        None, validation_alias=_known_as("LAKEFS_ENDPOINT_URL"), description="address of the lakeFS server"
+    )
+    lakefs_access_key_id: SecretStr | None = Field(
+        None, validation_alias=_known_as("LAKEFS_ACCESS_KEY_ID"), description="lakeFS access key"
+    )
+    lakefs_secret_access_key: SecretStr | None = Field(
+        None, validation_alias=_known_as("LAKEFS_SECRET_ACCESS_KEY"), description="lakeFS secret key"
+    )
+    lakefs_repository: str | None = Field(
+        None, validation_alias=_known_as("LAKEFS_REPOSITORY"), description="lakeFS repository, for lake=lakefs"
+    )
+    lakefs_branch: str | None = Field(
+        None, validation_alias=_known_as("LAKEFS_BRANCH"), description="with lake=lakefs: what DFP_BRANCH is else"
+    )
+    lakefs_storage_bucket: str | None = Field(
+        None,
+        validation_alias=_known_as("LAKEFS_STORAGE_BUCKET"),
+        description="bucket under lakeFS, for a repository that has to be made",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _branch_of_lakefs(cls, values: dict[str, Any]) -> dict[str, Any]:
+        named = next(
+            (values[key] for key in (*_known_as("LAKEFS_BRANCH").choices, "lakefs_branch") if key in values), ""
+        )
+        if named and "branch" not in values and str(values.get("lake", "")).startswith(LAKEFS):
+            return {**values, "branch": named}
+        return values
+
+    @field_validator("home")
+    @classmethod
+    def _home_from_here(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("lake")
+    @classmethod
+    def _lake_from_here(cls, lake: str) -> str:
+        return lake if not lake or lake == LAKEFS or "://" in lake else str(Path(lake).expanduser().absolute())
+
+    @field_validator("source")
+    @classmethod
+    def _source_from_here(cls, source: str) -> str:
+        """A path is made absolute at once, because the run reads it in another process and another folder."""
+        path = Path(source).expanduser()
+        return str(path.absolute()) if path.suffix or "/" in source else source
 
     @property
     def lake_uri(self) -> str:
+        """Address for `open_lake`. Raises ConfigurationError: lake=lakefs without a repository."""
+        if self.lake == LAKEFS:
+            if not self.lakefs_repository:
+                raise ConfigurationError(
+                    "DFP_LAKE=lakefs names no repository", hint="set LAKEFS_REPOSITORY", setting="lakefs_repository"
+                )
+            return f"lakefs://{self.lakefs_repository}"
         return self.lake or str(self.home / "lake")
+
+    def lakectl_environment(self) -> dict[str, str]:
+        """The lakeFS settings under lakeFS's own names, as its SDK and `lakectl` read them; only what is set."""
+        found = {
+            "LAKECTL_SERVER_ENDPOINT_URL": self.lakefs_endpoint_url,
+            "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": self.lakefs_access_key_id,
+            "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": self.lakefs_secret_access_key,
+        }
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in found.items()
+            if value is not None
+        }
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises ConfigurationError: a value that cannot be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(
+            f"the setting {name} cannot be used: {first['msg']}",
+            hint="see .env.example for what each setting takes",
+            setting=name,
+        ) from error
