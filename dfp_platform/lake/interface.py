@@ -29,6 +29,9 @@ class Lake(ABC):
     uri: str
     """What `open_lake` was given, in its canonical form."""
 
+    warehouse: str
+    """Where table files of every branch may lie: an absolute folder, or an ``s3://`` prefix. No branch owns it."""
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     @abstractmethod

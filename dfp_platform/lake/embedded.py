@@ -1,0 +1,431 @@
+"""The embedded lake: a folder with a bare git repository and content-addressed files beside it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from dfp_platform.errors import (
+    AlreadyExistsError,
+    InvalidNameError,
+    MergeConflictError,
+    NotFoundError,
+    ReadOnlyError,
+    StaleHeadError,
+)
+from dfp_platform.lake.ancestry import descends, merge_bases
+from dfp_platform.lake.folder import LakeFolder
+from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
+from dfp_platform.lake.index import ProvenanceIndex
+from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
+from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
+from dfp_platform.lake.packing import pack_if_many
+from dfp_platform.lake.trees import Merged, Trees
+from dfp_platform.schemas import MAIN, Commit, CommitId, Conflict, Difference, ObjectStat
+
+_HEX = re.compile(r"[0-9a-f]{7,40}")
+_WHOLE_ID = re.compile(r"[0-9a-f]{40}")
+
+Rebuild = Callable[[Oid], Oid | None]
+"""Makes, from a branch's head, the commit that shall follow it; None if nothing would change."""
+
+
+class EmbeddedLake(Lake):
+    """A `Lake` in a local folder; any number of threads and processes may hold one.
+
+    Small objects lie in git itself, big ones in `objects/` with a pointer in git. Order of writing is files, git
+    objects, ref: whatever is killed, a ref names either the old or the new state, and both are whole.
+    """
+
+    progress: Progress | None = None
+    """If set, called while a big object streams in: its lake path, and the bytes taken so far."""
+
+    def __init__(self, root: Path, *, create: bool = False) -> None:
+        folder = LakeFolder(root)
+        if create and not folder.exists():
+            with folder.being_born() as young:
+                _plant(young)
+        folder.check()
+        self.uri = str(folder.root)
+        self.warehouse = str(folder.warehouse)
+        self._folder = folder
+        self._store = GitStore(folder.repository, folder.root / "refs.lock")
+        self._trees = Trees(self._store)
+        self._files = ObjectFiles(folder.objects)
+        self._index = ProvenanceIndex(folder.index, self._store, self._trees)
+        self._measured = lru_cache(maxsize=65_536)(self._measure)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def resolve(self, ref: str) -> CommitId:
+        return CommitId(self._resolve(ref).hex())
+
+    def stat(self, ref: str, path: str) -> ObjectStat:
+        return self._stat(path, self._blob(ref, path))
+
+    def open(self, ref: str, path: str) -> BinaryIO:
+        blob = self._store.read(self._blob(ref, path))
+        pointer = Pointer.decode(blob)
+        return io.BytesIO(blob) if pointer is None else self._files.file_of(pointer, path).open("rb")
+
+    def exists(self, ref: str, path: str) -> bool:
+        return self._trees.find(self._tree(ref), checked_path(path)) is not None
+
+    def list(self, ref: str, prefix: str = "") -> Iterator[ObjectStat]:
+        found = self._trees.walk(self._tree(ref), prefix)
+        return (self._stat(path, blob) for path, blob in found)
+
+    def address(self, ref: str, path: str) -> str:
+        blob = self._store.read(self._blob(ref, path))
+        pointer = Pointer.decode(blob)
+        if pointer is None:
+            return str(self._files.keep_small(blob, path))
+        return str(self._files.file_of(pointer, path))
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        branch: str,
+        changes: Mapping[str, Content],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        expect: CommitId | None = None,
+    ) -> CommitId:
+        self._expected(branch, self._head(branch), expect)
+        blobs = self._stage(changes, self._head(branch))
+
+        def rebuild(head: Oid) -> Oid | None:
+            before = self._store.commit(head).tree
+            after = self._trees.keep(self._trees.apply(before, blobs))
+            return None if after == before else self._store.write_commit(after, [head], message, metadata)
+
+        return self._advance(branch, rebuild, expect)
+
+    def merge(
+        self,
+        source: str,
+        into: str = MAIN,
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        expect: CommitId | None = None,
+        resolved: Mapping[str, Content] | None = None,
+    ) -> CommitId:
+        theirs = self._resolve(source)
+        self._expected(into, self._head(into), expect)
+        settled = self._stage(resolved or {}, theirs)
+
+        def rebuild(head: Oid) -> Oid | None:
+            bases = merge_bases(self._store.commit, head, [theirs])
+            if theirs in bases:
+                return None
+            before = self._store.commit(head).tree
+            merged = self._trees.merge(self._base_tree(bases), before, self._store.commit(theirs).tree)
+            _refuse_clashes(merged, settled, f"merge {source} into {into}", ours=into, theirs=source)
+            after = self._trees.keep(self._trees.apply(merged.tree, settled))
+            return None if after == before else self._store.write_commit(after, [head, theirs], message, metadata)
+
+        return self._advance(into, rebuild, expect)
+
+    def revert(
+        self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> CommitId:
+        undone = self._store.commit(self._resolve(commit))
+        text = (
+            message
+            or f"revert: {undone.as_record().message.splitlines()[0] if undone.text.strip() else undone.oid.hex()}"
+        )
+        facts = {"reverts": undone.oid.hex(), **(metadata or {})}
+        parent = self._store.commit(undone.parents[0]).tree if undone.parents else None
+
+        def rebuild(head: Oid) -> Oid | None:
+            if not descends(self._store.commit, head, undone.oid):
+                raise NotFoundError(
+                    f"{undone.oid.hex()} is not in the history of {branch}",
+                    hint=f"`dfp lake log {branch}` lists what can be reverted there",
+                    commit=undone.oid.hex(),
+                    branch=branch,
+                )
+            before = self._store.commit(head).tree
+            merged = self._trees.merge(undone.tree, before, parent)
+            _refuse_clashes(merged, {}, f"revert {commit} on {branch}", ours=branch, theirs="the state before it")
+            after = self._trees.keep(merged.tree)
+            return None if after == before else self._store.write_commit(after, [head], text, facts)
+
+        return self._advance(branch, rebuild, None)
+
+    @contextmanager
+    def transaction(self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None) -> Iterator[str]:
+        self._head(branch)
+        name = f"tx-{secrets.token_hex(8)}"
+        self.create_branch(name, branch)
+        try:
+            yield name
+            self.merge(name, branch, message=message, metadata=metadata)
+        finally:
+            with suppress(NotFoundError):
+                self.delete_branch(name)
+
+    # -- refs ---------------------------------------------------------------------------------------------------
+
+    def branches(self) -> dict[str, CommitId]:
+        return {name: CommitId(oid.hex()) for name, oid in self._store.refs(BRANCHES).items()}
+
+    def create_branch(self, name: str, source: str = MAIN) -> CommitId:
+        self._check_new_name(name)
+        with self._store.refs_locked():
+            if self._store.ref(TAGS + name) is not None:
+                raise AlreadyExistsError(f"{name} is a tag already", hint="choose another name", branch=name)
+            target = self._resolve(source)
+            if not self._store.move_ref(BRANCHES + name, None, target):
+                raise AlreadyExistsError(
+                    f"branch {name} is there already", hint="choose another name, or delete it first", branch=name
+                )
+        return CommitId(target.hex())
+
+    def delete_branch(self, name: str, *, expect: CommitId | None = None) -> None:
+        if name == MAIN:
+            raise ReadOnlyError("main is never deleted", hint="revert what should not be there", branch=name)
+        with self._store.refs_locked():
+            head = self._head(name)
+            self._expected(name, head, expect)
+            self._store.move_ref(BRANCHES + name, head, None)
+
+    def tags(self) -> dict[str, CommitId]:
+        return {name: CommitId(oid.hex()) for name, oid in self._store.refs(TAGS).items()}
+
+    def tag(self, name: str, ref: str) -> CommitId:
+        self._check_new_name(name)
+        with self._store.refs_locked():
+            if self._store.ref(BRANCHES + name) is not None:
+                raise AlreadyExistsError(f"{name} is a branch already", hint="choose another name", tag=name)
+            target = self._resolve(ref)
+            if not self._store.move_ref(TAGS + name, None, target) and self._store.ref(TAGS + name) != target:
+                raise AlreadyExistsError(
+                    f"tag {name} names another commit", hint="tags never move: choose another name", tag=name
+                )
+        return CommitId(target.hex())
+
+    def delete_tag(self, name: str) -> None:
+        with self._store.refs_locked():
+            target = self._store.ref(TAGS + checked_ref_name(name))
+            if target is None:
+                raise self._unknown(name, "tag")
+            self._store.move_ref(TAGS + name, target, None)
+
+    # -- history ------------------------------------------------------------------------------------------------
+
+    def show(self, ref: str) -> Commit:
+        return self._store.commit(self._resolve(ref)).as_record()
+
+    def log(self, ref: str = MAIN, *, path: str | None = None, limit: int | None = None) -> Iterator[Commit]:
+        found = self._index.history(self._resolve(ref), path=path and checked_path(path), limit=limit)
+        return (self._store.commit(oid).as_record() for oid in found)
+
+    def diff(self, left: str, right: str, prefix: str = "") -> Iterator[Difference]:
+        found = self._trees.diff(self._tree(left), self._tree(right), prefix)
+        return (
+            Difference(path, before and self._stat(path, before), after and self._stat(path, after))
+            for path, before, after in found
+        )
+
+    def merge_base(self, left: str, right: str) -> CommitId | None:
+        bases = merge_bases(self._store.commit, self._resolve(left), [self._resolve(right)])
+        return CommitId(bases[0].hex()) if bases else None
+
+    def provenance(self, ref: str, path: str) -> Commit:
+        head, blob = self._resolve(ref), self._blob(ref, path)
+        writer = self._index.writer(head, path, blob)
+        if writer is None:
+            raise NotFoundError(f"no commit of {ref} is known to have written {path}", ref=ref, path=path)
+        return self._store.commit(writer).as_record()
+
+    def verify(self) -> Sequence[str]:
+        from dfp_platform.lake.verification import damages
+
+        return damages(self._store, self._trees, self._files)
+
+    # -- inside: names ------------------------------------------------------------------------------------------
+
+    def _resolve(self, ref: str) -> Oid:
+        if is_ref_name(ref):
+            for kind in (BRANCHES, TAGS):
+                if (target := self._store.ref(kind + ref)) is not None:
+                    return target
+            if _HEX.fullmatch(ref) and (found := self._store.find_commit(ref)) is not None:
+                return found
+        raise self._unknown(ref, "branch, tag or commit")
+
+    def _head(self, branch: str) -> Oid:
+        """Where a branch stands. Raises ReadOnlyError for a tag or commit, NotFoundError."""
+        head = self._store.ref(BRANCHES + branch) if is_ref_name(branch) else None
+        if head is not None:
+            return head
+        self._resolve(branch)
+        raise ReadOnlyError(
+            f"{branch} is a tag or a commit and cannot be written",
+            hint=f"make a branch from it: create_branch(name, {branch!r})",
+            ref=branch,
+        )
+
+    def _unknown(self, name: str, kind: str) -> NotFoundError:
+        near = difflib.get_close_matches(name, [*self.branches(), *self.tags()], n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "`dfp lake branches` lists what is there"
+        return NotFoundError(f"no {kind} {name!r} in the lake at {self.uri}", hint=hint, ref=name)
+
+    def _check_new_name(self, name: str) -> None:
+        if _WHOLE_ID.fullmatch(checked_ref_name(name)):
+            raise InvalidNameError(f"{name} looks like a commit id", hint="choose another name", name=name)
+
+    def _expected(self, branch: str, head: Oid, expect: CommitId | None) -> None:
+        if expect is not None and head.hex() != expect:
+            raise StaleHeadError(
+                f"{branch} is at {head.hex()}, not at {expect} as expected",
+                hint="read the branch again and repeat the work on what is there now",
+                branch=branch,
+                expected=expect,
+                actual=head.hex(),
+            )
+
+    # -- inside: content ----------------------------------------------------------------------------------------
+
+    def _tree(self, ref: str) -> Oid:
+        return self._store.commit(self._resolve(ref)).tree
+
+    def _blob(self, ref: str, path: str) -> Oid:
+        blob = self._trees.find(self._tree(ref), checked_path(path))
+        if blob is None:
+            raise NotFoundError(
+                f"no object {path} at {ref}", hint=f"`dfp lake show {ref}` lists what is there", ref=ref, path=path
+            )
+        return blob
+
+    def _stat(self, path: str, blob: Oid) -> ObjectStat:
+        size, sha256 = self._measured(blob)
+        return ObjectStat(path, size, sha256)
+
+    def _measure(self, blob: Oid) -> tuple[int, str]:
+        data = self._store.read(blob)
+        pointer = Pointer.decode(data)
+        return (len(data), hashlib.sha256(data).hexdigest()) if pointer is None else (pointer.size, pointer.sha256)
+
+    def _stage(self, changes: Mapping[str, Content], head: Oid) -> dict[str, Oid | None]:
+        """Keep the bytes of all changes, whose blobs no commit names yet."""
+        for path in changes:
+            checked_path(path)
+        blobs: dict[str, Oid | None] = {}
+        for path, content in changes.items():
+            if content is None:
+                blobs[path] = None
+            elif isinstance(content, ObjectStat):
+                blobs[path] = self._held(content, path, head)
+            else:
+                blobs[path] = self._store.write_blob(self._files.stage(content, path, self.progress))
+        return blobs
+
+    def _held(self, found: ObjectStat, path: str, head: Oid) -> Oid:
+        """The blob for an object the lake already has."""
+        pointer = Pointer(found.sha256, found.size)
+        if found.size > INLINE_LIMIT:
+            if self._files.holds(pointer, path):
+                return self._store.write_blob(pointer.encode())
+        elif (file := self._files.any_file_of(found.sha256)) is not None:
+            return self._store.write_blob(self._files.stage(file, path))
+        elif (blob := self._index.small_object(head, found.sha256)) is not None:
+            return blob
+        raise NotFoundError(
+            f"the lake holds no object with the content of {found.path} (sha256 {found.sha256})",
+            hint="commit its bytes instead of its ObjectStat",
+            path=path,
+            sha256=found.sha256,
+        )
+
+    # -- inside: moving a branch --------------------------------------------------------------------------------
+
+    def _advance(self, branch: str, rebuild: Rebuild, expect: CommitId | None) -> CommitId:
+        """Put the commit that `rebuild` makes on a branch, again if another writer was quicker."""
+        head = self._head(branch)
+        self._expected(branch, head, expect)
+        made = rebuild(head)
+        if made is None:
+            return CommitId(head.hex())
+        with self._store.refs_locked():
+            if not self._store.move_ref(BRANCHES + branch, head, made):
+                head = self._head(branch)
+                self._expected(branch, head, expect)
+                made = rebuild(head)  # under the lock: nobody can be quicker again
+                if made is None:
+                    return CommitId(head.hex())
+                self._store.move_ref(BRANCHES + branch, head, made)
+        self._index.catch_up(made)
+        pack_if_many(self._store, self._files)
+        return CommitId(made.hex())
+
+    def _base_tree(self, bases: Sequence[Oid]) -> Oid | None:
+        """What two sides had in common: with several bases, their own merge, in which a clash equals neither side."""
+        if not bases:
+            return None
+        tree: Oid | None = self._store.commit(bases[0]).tree
+        for known, base in enumerate(bases[1:], start=1):
+            below = self._base_tree(merge_bases(self._store.commit, base, bases[:known]))
+            merged = self._trees.merge(below, tree, self._store.commit(base).tree)
+            unlike_any = {
+                path: self._store.write_blob(b"no common base\0" + repr(clash).encode())
+                for path, clash in merged.clashes.items()
+            }
+            tree = self._trees.apply(merged.tree, unlike_any)
+        return tree
+
+
+def is_ref_name(name: str) -> bool:
+    """Whether `name` could be a branch, a tag or a commit id."""
+    try:
+        checked_ref_name(name)
+    except InvalidNameError:
+        return False
+    return True
+
+
+def _plant(folder: LakeFolder) -> None:
+    """A repository whose `main` is one empty commit."""
+    store = GitStore.create(folder.repository, folder.root / "refs.lock")
+    first = store.write_commit(Trees(store).keep(None), [], "a new lake")
+    with store.refs_locked():
+        store.move_ref(BRANCHES + MAIN, None, first)
+
+
+def _refuse_clashes(merged: Merged, settled: Mapping[str, Oid | None], what: str, *, ours: str, theirs: str) -> None:
+    """Raise MergeConflictError for every clash that is not settled."""
+    conflicts = [
+        Conflict(path, _clash_in_words(*clash, ours=ours, theirs=theirs))
+        for path, clash in sorted(merged.clashes.items())
+        if path not in settled
+    ]
+    if conflicts:
+        listed = "; ".join(f"{conflict.path}: {conflict.detail}" for conflict in conflicts[:5])
+        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
+        raise MergeConflictError(
+            f"cannot {what}: {listed}{more}",
+            hint="make both sides agree, or say with `resolved` what shall stand at each path",
+            conflicts=conflicts,
+        )
+
+
+def _clash_in_words(base: Oid | None, mine: Oid | None, yours: Oid | None, *, ours: str, theirs: str) -> str:
+    if base is None:
+        return f"added differently on {ours} and {theirs}"
+    if mine is None:
+        return f"removed on {ours}, changed on {theirs}"
+    if yours is None:
+        return f"changed on {ours}, removed on {theirs}"
+    return f"changed differently on {ours} and {theirs}"

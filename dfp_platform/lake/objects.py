@@ -1,0 +1,200 @@
+"""Immutable files by sha-256: where the bytes of big objects lie, and what git keeps in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from dfp_platform.errors import CorruptLakeError, NotFoundError
+from dfp_platform.lake.durable import sync_file, sync_folder
+
+INLINE_LIMIT = 8192
+"""Bytes up to which an object lies in git itself."""
+
+MAGIC = b"dfp-object v1\n"
+"""How a pointer begins. Content that begins so by itself never lies inline."""
+
+CHUNK = 1 << 20
+
+Progress = Callable[[str, int], None]
+"""Called while a big object streams in: its lake path, and the bytes taken so far."""
+
+_SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,16})?\.(?:gz|zst|bz2|xz|lz4)$|\.[A-Za-z0-9]{1,16}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What git keeps in place of a big object."""
+
+    sha256: str
+    size: int
+
+    def encode(self) -> bytes:
+        """The bytes of the git blob."""
+        return MAGIC + f"sha256 {self.sha256}\nsize {self.size}\n".encode()
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Pointer | None:
+        """The pointer a blob holds, None if the blob is the object itself."""
+        if not blob.startswith(MAGIC):
+            return None
+        digest, size = (line.split()[1] for line in blob[len(MAGIC) :].decode().splitlines())
+        return cls(digest, int(size))
+
+
+def suffix_of(path: str) -> str:
+    """The end of a lake path by which engines know a format: ``.parquet``, ``.csv.gz``, or nothing."""
+    found = _SUFFIX.search(path.rsplit("/", 1)[-1])
+    return found.group() if found and found.start() > 0 else ""
+
+
+class ObjectFiles:
+    """The folder `objects/`. A file is whole from the moment it has its name, and never changes afterwards.
+
+    One content under several suffixes is several names of one file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._incoming = folder / "incoming"
+
+    def stage(self, content: bytes | Path | BinaryIO, path: str, progress: Progress | None = None) -> bytes:
+        """Keep the content that will stand at lake path `path`; return the git blob for it."""
+        if isinstance(content, bytes | bytearray | memoryview):
+            return self._stage_stream(io.BytesIO(content), path, progress)
+        if isinstance(content, Path):
+            try:
+                with content.open("rb") as stream:
+                    return self._stage_stream(stream, path, progress)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"no file {content} to commit at {path}", path=path, file=str(content)) from error
+        if not hasattr(content, "read"):
+            raise TypeError(
+                f"{path}: a commit takes bytes, Path, a binary stream, ObjectStat or None, not {type(content)}"
+            )
+        return self._stage_stream(content, path, progress)
+
+    def file_of(self, pointer: Pointer, path: str) -> Path:
+        """The file with a pointer's bytes, ending like the lake path `path`. Raises CorruptLakeError if it is gone."""
+        wanted = self._name(pointer.sha256, suffix_of(path))
+        if not wanted.exists() and not self._link(pointer, wanted):
+            raise CorruptLakeError(
+                f"the bytes of {path} (sha256 {pointer.sha256}) are missing from {self.folder}",
+                hint="restore objects/ from a backup; `dfp lake verify` lists everything that is missing",
+                path=path,
+                expected=pointer.sha256,
+                actual=None,
+            )
+        return wanted
+
+    def holds(self, pointer: Pointer, path: str) -> bool:
+        """Whether the bytes are here, under the suffix of `path` too from now on; their age starts again."""
+        wanted = self._name(pointer.sha256, suffix_of(path))
+        if wanted.exists() or self._link(pointer, wanted):
+            os.utime(wanted)
+            return wanted.stat().st_size == pointer.size
+        return False
+
+    def keep_small(self, content: bytes, path: str) -> Path:
+        """A file with the bytes of an object that lies in git, for engines that want one."""
+        wanted = self._name(hashlib.sha256(content).hexdigest(), suffix_of(path))
+        if not wanted.exists() or wanted.stat().st_size != len(content):
+            self._incoming.mkdir(exist_ok=True)
+            temporary = self._incoming / uuid.uuid4().hex
+            with temporary.open("xb") as out:
+                out.write(content)
+                out.flush()
+                os.fchmod(out.fileno(), 0o444)
+                sync_file(out.fileno())
+            self._adopt(temporary, wanted)
+        return wanted
+
+    def any_file_of(self, sha256: str) -> Path | None:
+        """Some file with these bytes, whatever its suffix."""
+        return next(iter(sorted(self._name(sha256, "").parent.glob(f"{sha256}*"))), None)
+
+    def sweep_incoming(self, *, older_than_s: float = 86_400.0) -> None:
+        """Remove what writers left half way when they died."""
+        now = time.time()
+        for leftover in self._incoming.glob("*"):
+            try:
+                if now - leftover.stat().st_mtime > older_than_s:
+                    leftover.unlink()
+            except FileNotFoundError:
+                continue
+
+    def _stage_stream(self, stream: BinaryIO, path: str, progress: Progress | None) -> bytes:
+        head = _read_exactly(stream, INLINE_LIMIT + 1)
+        if len(head) <= INLINE_LIMIT and not head.startswith(MAGIC):
+            return head
+        self._incoming.mkdir(exist_ok=True)
+        temporary = self._incoming / uuid.uuid4().hex
+        try:
+            with temporary.open("xb") as out:
+                pointer = _copy(head, stream, out, path, progress)
+                out.flush()
+                os.fchmod(out.fileno(), 0o444)
+                if not self.holds(pointer, path):
+                    sync_file(out.fileno())
+                    self._adopt(temporary, self._name(pointer.sha256, suffix_of(path)))
+        finally:
+            temporary.unlink(missing_ok=True)
+        return pointer.encode()
+
+    def _name(self, sha256: str, suffix: str) -> Path:
+        return self.folder / sha256[:2] / f"{sha256}{suffix}"
+
+    def _adopt(self, temporary: Path, wanted: Path) -> None:
+        self._make_shelf(wanted.parent)
+        os.replace(temporary, wanted)
+        sync_folder(wanted.parent)
+
+    def _make_shelf(self, shelf: Path) -> None:
+        if not shelf.is_dir():
+            shelf.mkdir(exist_ok=True)
+            sync_folder(self.folder)
+
+    def _link(self, pointer: Pointer, wanted: Path) -> bool:
+        """Give bytes that are here a second name. False if they are not here."""
+        other = self.any_file_of(pointer.sha256)
+        if other is None or other.stat().st_size != pointer.size:
+            return False
+        temporary = self._incoming / uuid.uuid4().hex
+        self._incoming.mkdir(exist_ok=True)
+        try:
+            os.link(other, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(other, temporary)
+            temporary.chmod(0o444)
+        self._adopt(temporary, wanted)
+        return True
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes, fewer only at the end of the stream."""
+    parts: list[bytes] = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _copy(head: bytes, stream: BinaryIO, out: BinaryIO, path: str, progress: Progress | None) -> Pointer:
+    digest, size, chunk = hashlib.sha256(), 0, head
+    while chunk:
+        digest.update(chunk)
+        out.write(chunk)
+        size += len(chunk)
+        if progress is not None:
+            progress(path, size)
+        chunk = stream.read(CHUNK)
+    return Pointer(digest.hexdigest(), size)
