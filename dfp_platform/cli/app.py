@@ -1,0 +1,37 @@
+"""The tree of commands. Nothing heavy is imported here, so that `dfp --help` answers at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dfp_platform import __version__
+from dfp_platform.cli import lake
+
+app = typer.Typer(
+    name="dfp",
+    help="Raw apps to a measured model: every artifact on the branches of one lake.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dfp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def dfp(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = (
+        False
+    ),
+) -> None:
+    """Raw apps to a measured model: every artifact on the branches of one lake."""
+
+
+app.add_typer(lake.app, name="lake")

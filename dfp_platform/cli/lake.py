@@ -1,0 +1,200 @@
+"""`dfp lake …`: history, branches and objects of the lake, in git's words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dfp_platform.cli.screen import Json, out, print_json, print_table, size
+from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
+from dfp_platform.schemas import MAIN, Commit, Difference
+
+if TYPE_CHECKING:
+    from dfp_platform.lake import Lake
+
+app = typer.Typer(help="History, branches and objects of the lake.", no_args_is_help=True)
+
+Ref = Annotated[str, typer.Argument(help="A branch, a tag or a commit.", metavar="REF")]
+
+
+def opened() -> Lake:
+    """The configured lake. Raises NotFoundError: nothing was ever written to it."""
+    from dfp_platform.lake import open_lake
+    from dfp_platform.settings import settings
+
+    uri = settings().lake_uri
+    try:
+        return open_lake(uri)
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.message, hint="run `make demo` or `dfp run` first, or set DFP_LAKE", uri=uri
+        ) from error
+
+
+def _commit(commit: Commit) -> dict[str, Any]:
+    return asdict(commit)
+
+
+@app.command()
+def log(
+    ref: Ref = MAIN,
+    path: Annotated[str | None, typer.Option(help="Only commits that changed this object.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Commits of a branch, newest first."""
+    commits = list(opened().log(ref, path=path, limit=limit))
+    if as_json:
+        return print_json([_commit(commit) for commit in commits])
+    return print_table(
+        ["commit", "time (UTC)", "message"],
+        [(commit.id[:12], f"{commit.time:%Y-%m-%d %H:%M:%S}", commit.message) for commit in commits],
+    )
+
+
+@app.command()
+def branches(as_json: Json = False) -> None:
+    """Branches, each with its newest commit."""
+    lake = opened()
+    heads = lake.branches()
+    if as_json:
+        return print_json(heads)
+    commits = {name: lake.show(head) for name, head in heads.items()}
+    return print_table(
+        ["branch", "commit", "time (UTC)", "message"],
+        [(name, c.id[:12], f"{c.time:%Y-%m-%d %H:%M:%S}", c.message) for name, c in sorted(commits.items())],
+    )
+
+
+@app.command()
+def branch(
+    name: Annotated[str, typer.Argument(help="Name of the branch.")],
+    source: Annotated[str, typer.Argument(help="What it starts from.")] = MAIN,
+    delete: Annotated[bool, typer.Option("--delete", help="Forget the branch instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a branch: nothing is copied, it takes no time and no space."""
+    lake = opened()
+    if delete:
+        lake.delete_branch(name)
+        return print_json({"branch": name, "deleted": True}) if as_json else out().print(f"{name} is forgotten")
+    head = lake.create_branch(name, source)
+    if as_json:
+        return print_json({"branch": name, "commit": head})
+    return out().print(f"{name} is at {head[:12]}")
+
+
+@app.command()
+def diff(
+    left: Annotated[str, typer.Argument(help="A ref, or both as LEFT..RIGHT.")],
+    right: Annotated[str | None, typer.Argument(help="The other ref.")] = None,
+    prefix: Annotated[str, typer.Option(help="Only objects whose path starts so.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What RIGHT has that LEFT has not, and the reverse."""
+    if right is None:
+        left, _, right = left.partition("..")
+    if not left or not right:
+        raise InvalidNameError("a difference needs two refs", hint="dfp lake diff main..my-branch", name=left)
+    found = list(opened().diff(left, right, prefix))
+    if as_json:
+        return print_json([{"path": d.path, "kind": d.kind, "before": d.before, "after": d.after} for d in found])
+    return print_table(["", "path", "size", "was"], [_difference(difference) for difference in found])
+
+
+def _difference(difference: Difference) -> tuple[str, str, str, str]:
+    sign = {"added": "+", "removed": "-", "changed": "~"}[difference.kind]
+    after = size(difference.after.size) if difference.after else ""
+    return sign, difference.path, after, size(difference.before.size) if difference.before else ""
+
+
+@app.command()
+def merge(
+    source: Annotated[str, typer.Argument(help="What to bring in: a branch, a tag or a commit.")],
+    into: Annotated[str, typer.Option(help="The branch that takes it.")] = MAIN,
+    message: Annotated[str | None, typer.Option("--message", "-m")] = None,
+    as_json: Json = False,
+) -> None:
+    """Merge SOURCE into a branch in one commit. Nothing is written if both changed the same thing."""
+    lake = opened()
+    before = lake.resolve(into)
+    head = lake.merge(source, into, message=message or f"merge {source} into {into}")
+    if as_json:
+        return print_json({"branch": into, "commit": head, "changed": head != before})
+    return out().print(f"{into} is at {head[:12]}" if head != before else f"{source} brings nothing new to {into}")
+
+
+@app.command()
+def tag(
+    name: Annotated[str | None, typer.Argument(help="Name of the tag; without it, all tags are listed.")] = None,
+    ref: Annotated[str, typer.Argument(help="What it names for ever.")] = MAIN,
+    delete: Annotated[bool, typer.Option("--delete", help="Forget the tag instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Name a commit for ever, or list the names."""
+    lake = opened()
+    if name is None:
+        tags = lake.tags()
+        return print_json(tags) if as_json else print_table(["tag", "commit"], [(t, c[:12]) for t, c in tags.items()])
+    if delete:
+        lake.delete_tag(name)
+        return print_json({"tag": name, "deleted": True}) if as_json else out().print(f"{name} is forgotten")
+    commit = lake.tag(name, ref)
+    return print_json({"tag": name, "commit": commit}) if as_json else out().print(f"{name} is {commit[:12]}")
+
+
+@app.command()
+def show(
+    ref: Ref = MAIN,
+    path: Annotated[str | None, typer.Argument(help="An object; without it, the commit itself.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the object's bytes to stdout.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A commit: who made it, from what. With PATH: one object, and the commit that wrote it."""
+    lake = opened()
+    if path is None:
+        commit = lake.show(ref)
+        return print_json(_commit(commit)) if as_json else _print_commit(commit)
+    if raw:
+        return _write(lake, ref, path)
+    stat, commit = lake.stat(ref, path), lake.provenance(ref, path)
+    if as_json:
+        return print_json({**asdict(stat), "written_by": _commit(commit)})
+    print_table(["", ""], [("path", stat.path), ("size", size(stat.size)), ("sha256", stat.sha256)])
+    return _print_commit(commit)
+
+
+def _print_commit(commit: Commit) -> None:
+    rows = [
+        ("commit", commit.id),
+        ("parents", " ".join(parent[:12] for parent in commit.parents)),
+        ("time", commit.time.isoformat()),
+        ("message", commit.message),
+        *sorted(commit.metadata.items()),
+    ]
+    print_table(["", ""], rows)
+
+
+def _write(lake: Lake, ref: str, path: str) -> None:
+    import shutil
+    import sys
+
+    with lake.open(ref, path) as stream:
+        shutil.copyfileobj(stream, sys.stdout.buffer)
+
+
+@app.command()
+def verify(as_json: Json = False) -> None:
+    """Read again everything that any ref reaches, and compare it with its digest."""
+    lake = opened()
+    problems = list(lake.verify())
+    if as_json:
+        print_json({"lake": lake.uri, "problems": problems})
+    elif not problems:
+        out().print("the lake is whole")
+    if problems:
+        raise CorruptLakeError(
+            "\n".join(["the lake is damaged:", *problems]), hint="restore the named objects from a copy of the lake"
+        )
