@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     step_process: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )
+    engine: Literal["datafusion"] = Field("datafusion", description="SQL engine that builds the tables")
     kaggle_api_token: SecretStr | None = Field(
         None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
     )
@@ -113,6 +115,11 @@ class Settings(BaseSettings):
             return f"lakefs://{self.lakefs_repository}"
         return self.lake or str(self.home / "lake")
 
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its records; `dagster.yaml` of the checkout names the same folder for a bare start."""
+        return self.home / "dagster"
+
     def lakectl_environment(self) -> dict[str, str]:
         """The lakeFS settings under lakeFS's own names, as its SDK and `lakectl` read them; only what is set."""
         found = {
@@ -140,3 +147,24 @@ def settings() -> Settings:
             hint="see .env.example for what each setting takes",
             setting=name,
         ) from error
+
+
+def choose(**chosen: object) -> Settings:
+    """Settings with some values chosen anew, for this process and every process it starts; None leaves one as it is.
+
+    Raises ConfigurationError: a value that cannot be.
+    """
+    known = {name: str(value) for name, value in chosen.items() if value is not None}
+    before = {name: os.environ.get(f"DFP_{name.upper()}") for name in known}
+    os.environ.update({f"DFP_{name.upper()}": value for name, value in known.items()})
+    settings.cache_clear()
+    try:
+        found = settings()
+    except ConfigurationError:
+        for name, value in before.items():
+            os.environ.pop(f"DFP_{name.upper()}") if value is None else os.environ.update(
+                {f"DFP_{name.upper()}": value}
+            )
+        raise
+    os.environ.update({f"DFP_{name.upper()}": str(getattr(found, name)) for name in known})
+    return found

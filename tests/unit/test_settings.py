@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.errors import ConfigurationError
-from dfp_platform.settings import PROJECT_ROOT, Settings, settings
+from dfp_platform.settings import PROJECT_ROOT, Settings, choose, settings
 
 EXAMPLE = PROJECT_ROOT / ".env.example"
 FOREIGN = re.compile(r"(DFP|KAGGLE|LAKEFS)_")
@@ -145,3 +145,28 @@ def test_a_folder_that_happens_to_be_called_like_a_source_is_not_taken_for_it(
     (tmp_path / "sample").mkdir()
     monkeypatch.chdir(tmp_path)
     assert Settings(_env_file=None, source="sample").source == "sample"
+
+
+def test_a_choice_holds_for_this_process_and_the_ones_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DFP_SOURCE", "archives")
+    monkeypatch.setenv("DFP_SEED", "3")
+    try:
+        found = choose(source="apps.csv", seed=None)
+        assert (found.source, found.seed) == (str(tmp_path / "apps.csv"), 3)
+        assert settings() == found
+        assert os.environ["DFP_SOURCE"] == str(tmp_path / "apps.csv"), "a child may start in another folder"
+    finally:
+        settings.cache_clear()
+
+
+def test_a_choice_that_cannot_be_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFP_ENGINE", "datafusion")
+    try:
+        with pytest.raises(ConfigurationError, match="engine"):
+            choose(engine="abacus")
+        assert settings().engine == "datafusion"
+    finally:
+        settings.cache_clear()
