@@ -1,0 +1,176 @@
+"""A trained model ↔ its files: weights and card, deterministic bytes, never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfp_platform.errors import CorruptLakeError, InputError
+from dfp_platform.models.card import ModelCard
+from dfp_platform.models.configs import AutoencoderConfig
+from dfp_platform.models.threads import one_thread
+
+if TYPE_CHECKING:
+    import xgboost
+
+    from dfp_platform.models.autoencoder import Autoencoder
+
+CARD = "card.json"
+AUTOENCODER_WEIGHTS = "weights.safetensors"
+REFERENCE_WEIGHTS = "model.ubj"
+
+_BATCH = 8_192  # apps scored at once: bounds memory, not results
+
+
+class Scorer(Protocol):
+    """A loaded model, whichever kind it is."""
+
+    card: ModelCard
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores, shape ``(apps,)``, of raw feature values, shape ``(apps, features)``; more is more suspicious.
+
+        Raises:
+            InputError: the matrix has another number of columns than the model has features.
+        """
+        ...
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        """1 where a score is above the model's calibrated threshold, else 0."""
+        ...
+
+
+class AutoencoderScorer:
+    """The autoencoder by PyTorch on one thread."""
+
+    def __init__(self, network: Autoencoder, card: ModelCard) -> None:
+        self.network = network.eval()
+        self.card = card
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        rows = model_input(matrix, self.card)
+        with torch.inference_mode(), one_thread():
+            parts = [self.network(torch.from_numpy(rows[at : at + _BATCH])) for at in range(0, len(rows), _BATCH)]
+        return torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.float32)
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        return labels(scores, self.card)
+
+
+class ReferenceScorer:
+    """Gradient-boosted trees by XGBoost; the score is its probability of malware."""
+
+    def __init__(self, booster: xgboost.Booster, card: ModelCard) -> None:
+        self.booster = booster
+        self.card = card
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = model_input(matrix, self.card)
+        return np.asarray(self.booster.inplace_predict(rows), dtype=np.float32).reshape(len(rows))
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        return labels(scores, self.card)
+
+
+def model_input(matrix: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
+    """`matrix` as float32 rows, C-contiguous (copied only if it is not yet).
+
+    Raises:
+        InputError: it has another number of columns than the model has features.
+    """
+    if matrix.ndim != 2 or matrix.shape[1] != len(card.features):
+        raise InputError(
+            f"model {card.name} takes {len(card.features)} features, not an array of shape {matrix.shape}",
+            hint="build the matrix from the card's feature names",
+        )
+    return np.ascontiguousarray(matrix, dtype=np.float32)
+
+
+def labels(scores: NDArray[np.float32], card: ModelCard) -> NDArray[np.int8]:
+    """1 where a score is above the card's threshold, else 0; shape as `scores`."""
+    return (scores > np.float32(card.threshold)).astype(np.int8)
+
+
+def autoencoder_files(network: Autoencoder, card: ModelCard) -> dict[str, bytes]:
+    """The files of a trained autoencoder: equal weights and cards give equal bytes."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(network.state_dict().items())}
+    return {AUTOENCODER_WEIGHTS: save(tensors), CARD: card.to_json()}
+
+
+def reference_files(booster: xgboost.Booster, card: ModelCard) -> dict[str, bytes]:
+    """The files of the trained reference model, trees as UBJSON."""
+    return {REFERENCE_WEIGHTS: bytes(booster.save_raw(raw_format="ubj")), CARD: card.to_json()}
+
+
+def read_card(files: Mapping[str, bytes]) -> ModelCard:
+    """The card among a model's files.
+
+    Raises:
+        CorruptLakeError: there is none, or it is not readable.
+    """
+    return ModelCard.from_json(_file(files, CARD))
+
+
+def load_model(files: Mapping[str, bytes]) -> Scorer:
+    """The model whose files these are, ready to score.
+
+    Raises:
+        CorruptLakeError: a file is missing or is not what its name says.
+    """
+    card = read_card(files)
+    return LOADERS[card.kind](files, card)
+
+
+def load_autoencoder(files: Mapping[str, bytes], card: ModelCard) -> AutoencoderScorer:
+    """The autoencoder with the weights in `files`, see `load_model`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from dfp_platform.models.autoencoder import Autoencoder
+
+    network = Autoencoder(len(card.features), AutoencoderConfig.model_validate(card.config))
+    try:
+        network.load_state_dict(load(_file(files, AUTOENCODER_WEIGHTS)))
+    except (SafetensorError, RuntimeError) as error:
+        raise _corrupt(AUTOENCODER_WEIGHTS, card) from error
+    return AutoencoderScorer(network, card)
+
+
+def load_reference(files: Mapping[str, bytes], card: ModelCard) -> ReferenceScorer:
+    """The trees in `files`, see `load_model`."""
+    import xgboost
+
+    booster = xgboost.Booster(params={"nthread": 1})
+    try:
+        booster.load_model(bytearray(_file(files, REFERENCE_WEIGHTS)))
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise _corrupt(REFERENCE_WEIGHTS, card) from error
+    return ReferenceScorer(booster, card)
+
+
+LOADERS: dict[str, Any] = {"autoencoder": load_autoencoder, "xgboost": load_reference}
+
+
+def _file(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise CorruptLakeError(
+            f"a model's file {name} is missing; there are: {', '.join(sorted(files)) or 'none'}",
+            hint="read all files beneath the model's path at one commit",
+            path=name,
+        )
+    return files[name]
+
+
+def _corrupt(name: str, card: ModelCard) -> CorruptLakeError:
+    return CorruptLakeError(
+        f"{name} does not hold the weights that the card of {card.name} describes",
+        hint="read the model at the commit that wrote it, or train it again",
+        path=name,
+    )
