@@ -16,7 +16,6 @@ from typing import BinaryIO
 from dfp_platform.errors import (
     AlreadyExistsError,
     InvalidNameError,
-    MergeConflictError,
     NotFoundError,
     ReadOnlyError,
     StaleHeadError,
@@ -26,10 +25,11 @@ from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
 from dfp_platform.lake.index import ProvenanceIndex
 from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
+from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
 from dfp_platform.lake.packing import pack_if_many
-from dfp_platform.lake.trees import Merged, Trees
-from dfp_platform.schemas import MAIN, Commit, CommitId, Conflict, Difference, ObjectStat
+from dfp_platform.lake.trees import Trees
+from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}")
@@ -130,8 +130,10 @@ class EmbeddedLake(Lake):
             if theirs in bases:
                 return None
             before = self._store.commit(head).tree
-            merged = self._trees.merge(self._base_tree(bases), before, self._store.commit(theirs).tree)
-            _refuse_clashes(merged, settled, f"merge {source} into {into}", ours=into, theirs=source)
+            merged = self._trees.merge(
+                base_tree(self._store, self._trees, bases), before, self._store.commit(theirs).tree
+            )
+            refuse_clashes(merged, settled, f"merge {source} into {into}", ours=into, theirs=source)
             after = self._trees.keep(self._trees.apply(merged.tree, settled))
             return None if after == before else self._store.write_commit(after, [head, theirs], message, metadata)
 
@@ -158,7 +160,7 @@ class EmbeddedLake(Lake):
                 )
             before = self._store.commit(head).tree
             merged = self._trees.merge(undone.tree, before, parent)
-            _refuse_clashes(merged, {}, f"revert {commit} on {branch}", ours=branch, theirs="the state before it")
+            refuse_clashes(merged, {}, f"revert {commit} on {branch}", ours=branch, theirs="the state before it")
             after = self._trees.keep(merged.tree)
             return None if after == before else self._store.write_commit(after, [head], text, facts)
 
@@ -235,7 +237,7 @@ class EmbeddedLake(Lake):
     def diff(self, left: str, right: str, prefix: str = "") -> Iterator[Difference]:
         found = self._trees.diff(self._tree(left), self._tree(right), prefix)
         return (
-            Difference(path, before and self._stat(path, before), after and self._stat(path, after))
+            Difference(path, self._stat(path, before) if before else None, self._stat(path, after) if after else None)
             for path, before, after in found
         )
 
@@ -258,7 +260,7 @@ class EmbeddedLake(Lake):
     # -- inside: names ------------------------------------------------------------------------------------------
 
     def _resolve(self, ref: str) -> Oid:
-        if is_ref_name(ref):
+        if _is_ref_name(ref):
             for kind in (BRANCHES, TAGS):
                 if (target := self._store.ref(kind + ref)) is not None:
                     return target
@@ -268,7 +270,7 @@ class EmbeddedLake(Lake):
 
     def _head(self, branch: str) -> Oid:
         """Where a branch stands. Raises ReadOnlyError for a tag or commit, NotFoundError."""
-        head = self._store.ref(BRANCHES + branch) if is_ref_name(branch) else None
+        head = self._store.ref(BRANCHES + branch) if _is_ref_name(branch) else None
         if head is not None:
             return head
         self._resolve(branch)
@@ -371,23 +373,8 @@ class EmbeddedLake(Lake):
         pack_if_many(self._store, self._files)
         return CommitId(made.hex())
 
-    def _base_tree(self, bases: Sequence[Oid]) -> Oid | None:
-        """What two sides had in common: with several bases, their own merge, in which a clash equals neither side."""
-        if not bases:
-            return None
-        tree: Oid | None = self._store.commit(bases[0]).tree
-        for known, base in enumerate(bases[1:], start=1):
-            below = self._base_tree(merge_bases(self._store.commit, base, bases[:known]))
-            merged = self._trees.merge(below, tree, self._store.commit(base).tree)
-            unlike_any = {
-                path: self._store.write_blob(b"no common base\0" + repr(clash).encode())
-                for path, clash in merged.clashes.items()
-            }
-            tree = self._trees.apply(merged.tree, unlike_any)
-        return tree
 
-
-def is_ref_name(name: str) -> bool:
+def _is_ref_name(name: str) -> bool:
     """Whether `name` could be a branch, a tag or a commit id."""
     try:
         checked_ref_name(name)
@@ -402,30 +389,3 @@ def _plant(folder: LakeFolder) -> None:
     first = store.write_commit(Trees(store).keep(None), [], "a new lake")
     with store.refs_locked():
         store.move_ref(BRANCHES + MAIN, None, first)
-
-
-def _refuse_clashes(merged: Merged, settled: Mapping[str, Oid | None], what: str, *, ours: str, theirs: str) -> None:
-    """Raise MergeConflictError for every clash that is not settled."""
-    conflicts = [
-        Conflict(path, _clash_in_words(*clash, ours=ours, theirs=theirs))
-        for path, clash in sorted(merged.clashes.items())
-        if path not in settled
-    ]
-    if conflicts:
-        listed = "; ".join(f"{conflict.path}: {conflict.detail}" for conflict in conflicts[:5])
-        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-        raise MergeConflictError(
-            f"cannot {what}: {listed}{more}",
-            hint="make both sides agree, or say with `resolved` what shall stand at each path",
-            conflicts=conflicts,
-        )
-
-
-def _clash_in_words(base: Oid | None, mine: Oid | None, yours: Oid | None, *, ours: str, theirs: str) -> str:
-    if base is None:
-        return f"added differently on {ours} and {theirs}"
-    if mine is None:
-        return f"removed on {ours}, changed on {theirs}"
-    if yours is None:
-        return f"changed on {ours}, removed on {theirs}"
-    return f"changed differently on {ours} and {theirs}"

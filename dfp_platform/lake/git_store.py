@@ -1,4 +1,4 @@
-"""The bare git repository of an embedded lake: objects by id, and refs that move only from the value they were seen at."""
+"""The bare git repository of an embedded lake: objects by id, and refs that move only from where they were seen."""
 
 from __future__ import annotations
 
@@ -129,9 +129,10 @@ class GitStore:
     def ref(self, name: str) -> Oid | None:
         """What a full ref name (``refs/heads/main``) points at now."""
         try:
-            return self._repository.lookup_reference(name).target.raw
+            target = self._repository.lookup_reference(name).target
         except (KeyError, pygit2.InvalidSpecError):
             return None
+        return target.raw if isinstance(target, pygit2.Oid) else None
 
     def refs(self, kind: str) -> dict[str, Oid]:
         """All refs under `BRANCHES` or `TAGS`, by short name."""

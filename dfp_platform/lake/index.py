@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dfp_platform.lake.git_store import GitStore, Oid, StoredCommit
-from dfp_platform.lake.objects import MAGIC, Pointer
+from dfp_platform.lake.objects import Pointer
 from dfp_platform.lake.trees import Trees
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ProvenanceIndex:
         return self._ask(head, ask)
 
     def history(self, head: Oid, *, path: str | None = None, limit: int | None = None) -> list[Oid]:
-        """Commits in the history of `head`, newest first and children before parents; with `path` those that wrote it."""
+        """Commits in the history of `head`, newest first and children before parents; with `path` its writers."""
 
         def ask(database: sqlite3.Connection) -> list[Oid]:
             keep = "" if path is None else "WHERE up.seq IN (SELECT seq FROM writes WHERE path = :path)"

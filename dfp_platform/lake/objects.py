@@ -71,17 +71,15 @@ class ObjectFiles:
         """Keep the content that will stand at lake path `path`; return the git blob for it."""
         if isinstance(content, bytes | bytearray | memoryview):
             return self._stage_stream(io.BytesIO(content), path, progress)
-        if isinstance(content, Path):
-            try:
-                with content.open("rb") as stream:
-                    return self._stage_stream(stream, path, progress)
-            except FileNotFoundError as error:
-                raise NotFoundError(f"no file {content} to commit at {path}", path=path, file=str(content)) from error
-        if not hasattr(content, "read"):
-            raise TypeError(
-                f"{path}: a commit takes bytes, Path, a binary stream, ObjectStat or None, not {type(content)}"
-            )
-        return self._stage_stream(content, path, progress)
+        if not isinstance(content, Path):
+            if not hasattr(content, "read"):
+                raise TypeError(f"{path}: a commit takes bytes, Path, a binary stream, ObjectStat or None: {content!r}")
+            return self._stage_stream(content, path, progress)
+        try:
+            with content.open("rb") as stream:
+                return self._stage_stream(stream, path, progress)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no file {content} to commit at {path}", path=path, file=str(content)) from error
 
     def file_of(self, pointer: Pointer, path: str) -> Path:
         """The file with a pointer's bytes, ending like the lake path `path`. Raises CorruptLakeError if it is gone."""

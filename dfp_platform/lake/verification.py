@@ -61,6 +61,9 @@ def _object_damage(
             actual = digest.hexdigest()
             checked[pointer.sha256] = None if actual == pointer.sha256 else actual
         if checked[pointer.sha256] is not None:
-            yield f"{path} (commit {commit.hex()}): {file} should have sha256 {pointer.sha256}, has {checked[pointer.sha256]}"
+            yield (
+                f"{path} (commit {commit.hex()}): {file} should have sha256 {pointer.sha256}, "
+                f"has {checked[pointer.sha256]}"
+            )
     except CorruptLakeError as error:
         yield f"{path} (commit {commit.hex()}): {error.message}"
