@@ -1,0 +1,158 @@
+"""What the sample imitates: rates and shapes measured on the 1,622 real rows of 2019, and families over the years.
+
+Aggregates only, no row of the data set. Source: Guerra-Manzanares, Bahsi, Nõmm, "KronoDroid", Computers & Security 110
+(2021) 102399; the totals per device are those the paper states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SYSCALL_TABLE = """
+    getuid32 0.993 4.71 1.32 0.953 4.73 1.35 | getgid32 0.006 0.00 0.15 0.002 0.00 0.15
+    geteuid32 0.167 2.20 1.19 0.047 2.55 1.01 | getegid32 0.008 0.29 0.62 0.002 0.29 0.62
+    kill 0.012 0.00 0.15 0.006 0.00 0.15 | getpriority 0.026 0.07 0.23 0.002 0.07 0.23
+    setpriority 0.031 0.00 0.15 0.036 0.00 0.15 | setrlimit 0.006 0.00 0.15 0.024 0.00 0.15
+    prctl 0.978 2.77 1.03 0.935 4.20 1.04 | sigaltstack 0.101 0.09 0.70 0.645 0.01 0.15
+    read 0.983 2.39 1.61 0.929 2.76 1.40 | write 0.985 3.35 1.32 0.911 4.08 1.43
+    close 0.986 2.79 1.13 0.935 3.67 0.98 | getpid 0.022 4.27 1.90 0.024 4.27 1.90
+    munmap 0.917 3.29 1.11 0.917 3.86 1.13 | mremap 0.006 1.04 0.66 0.002 1.04 0.66
+    msync 0.006 1.60 0.54 0.002 1.60 0.54 | mprotect 0.975 2.96 1.61 0.935 5.39 1.92
+    madvise 0.977 2.43 0.98 0.935 3.64 0.92 | ioctl 0.993 5.12 1.01 0.953 5.46 0.90
+    writev 0.986 2.94 1.22 0.929 3.67 1.31 | fcntl64 0.912 1.24 1.60 0.882 1.78 1.08
+    flock 0.011 1.97 0.82 0.527 0.71 0.20 | fchmod 0.117 0.22 0.45 0.521 0.72 0.23
+    dup 0.853 1.70 0.41 0.775 1.84 0.67 | fsync 0.202 0.59 0.95 0.586 1.47 0.64
+    fdatasync 0.144 2.36 0.87 0.527 1.23 0.48 | getdents64 0.431 1.13 0.59 0.775 1.60 0.54
+    lseek 0.809 0.71 0.37 0.710 1.15 0.49 | _llseek 0.164 1.53 1.75 0.686 1.79 0.88
+    ftruncate64 0.032 0.79 0.64 0.006 0.79 0.64 | mmap2 0.987 3.73 1.10 0.935 4.61 0.92
+    fstatfs64 0.147 0.93 0.74 0.615 1.31 0.32 | statfs64 0.117 0.43 1.05 0.047 0.00 0.15
+    fstat64 0.965 3.12 1.68 0.935 3.89 1.00 | getcwd 0.010 0.95 1.85 0.002 0.95 1.85
+    sigaction 0.110 2.23 0.35 0.669 2.33 0.35 | rt_sigprocmask 0.801 2.77 1.18 0.775 3.50 1.18
+    socket 0.025 1.79 1.77 0.580 0.13 0.68 | bind 0.009 1.55 1.79 0.002 1.55 1.79
+    connect 0.010 0.35 0.81 0.562 0.02 0.16 | listen 0.008 0.32 0.80 0.002 0.32 0.80
+    getsockname 0.006 2.12 2.87 0.006 2.12 2.87 | socketpair 0.008 0.13 0.27 0.018 0.13 0.27
+    recvfrom 0.902 3.26 1.41 0.775 1.78 1.09 | setsockopt 0.009 1.46 1.09 0.006 1.46 1.09
+    getsockopt 0.910 0.52 0.97 0.822 1.66 0.95 | sendmsg 0.004 0.35 0.53 0.024 0.35 0.53
+    sched_yield 0.187 1.03 1.43 0.349 0.35 0.92 | sysinfo 0.096 0.00 0.15 0.651 0.00 0.15
+    epoll_ctl 0.845 1.19 0.36 0.728 1.32 0.44 | wait4 0.004 0.65 0.52 0.515 0.04 0.21
+    clock_gettime 0.997 6.70 1.32 1.000 6.31 1.78 | gettimeofday 0.981 2.64 1.51 0.935 2.92 0.90
+    clone 0.969 1.32 0.87 0.935 2.51 0.86 | futex 0.989 4.29 0.98 0.941 4.76 0.90
+    vfork 0.015 0.50 0.77 0.012 0.50 0.77 | rt_sigreturn 0.014 0.46 1.19 0.604 0.05 0.28
+    gettid 0.010 1.35 1.83 0.562 0.69 0.15 | pread 0.907 3.84 1.19 0.899 4.20 1.02
+    getrlimit 0.035 0.10 0.24 0.053 0.35 0.41 | pwrite 0.144 3.45 1.04 0.053 2.60 1.22
+    recv 0.016 1.66 1.53 0.047 1.74 1.34 | syscall_983042 0.007 4.73 3.94 0.024 4.73 3.94
+    SYS_300 0.008 0.00 0.15 0.002 0.00 0.15 | SYS_305 0.977 2.48 1.34 0.935 3.64 1.10
+    SYS_306 0.440 0.86 0.88 0.769 1.68 0.73 | SYS_310 0.660 2.87 1.65 0.858 4.33 1.44
+    SYS_311 0.305 0.87 0.92 0.704 1.78 0.89 | SYS_312 0.120 0.53 0.89 0.533 1.25 0.42
+    SYS_315 0.198 1.33 0.99 0.680 2.03 0.70 | SYS_316 0.448 0.64 0.78 0.686 1.89 0.89
+    SYS_317 0.649 1.92 1.31 0.840 2.80 1.01 | SYS_329 0.915 4.10 1.35 0.899 2.42 1.54
+    SYS_333 0.006 0.00 0.15 0.002 0.00 0.15 | SYS_336 0.018 3.53 0.42 0.002 3.53 0.42
+    SYS_339 0.785 0.01 0.15 0.615 0.00 0.15 | SYS_340 0.785 0.01 0.15 0.615 0.00 0.15
+    SYS_342 0.032 1.07 1.01 0.012 1.07 1.01 | SYS_343 0.008 0.00 0.15 0.002 0.00 0.15
+    SYS_359 0.003 0.50 0.50 0.053 1.59 0.79 | SYS_367 0.008 1.03 1.78 0.002 1.03 1.78
+"""
+"""Per system call, benign then malware: share of apps that call it, mean and spread of the natural log of its count."""
+
+PERMISSION_TABLE = """
+    ACCESS_BACKGROUND_LOCATION 0.004 0.002 | ACCESS_CHECKIN_PROPERTIES 0.002 0.006 | ACCESS_COARSE_LOCATION 0.127 0.793
+    ACCESS_FINE_LOCATION 0.145 0.284 | ACCESS_LOCATION_EXTRA_COMMANDS 0.005 0.041 | ACCESS_NETWORK_STATE 0.461 0.976
+    ACCESS_NOTIFICATION_POLICY 0.013 0.002 | ACCESS_WIFI_STATE 0.204 0.893 | BATTERY_STATS 0.007 0.065
+    BIND_ACCESSIBILITY_SERVICE 0.016 0.107 | BIND_APPWIDGET 0.005 0.002 | BIND_CHOOSER_TARGET_SERVICE 0.027 0.002
+    BIND_DEVICE_ADMIN 0.019 0.089 | BIND_INPUT_METHOD 0.017 0.006 | BIND_NOTIFICATION_LISTENER_SERVICE 0.031 0.012
+    BIND_QUICK_SETTINGS_TILE 0.044 0.002 | BIND_REMOTEVIEWS 0.028 0.002 | BIND_TELECOM_CONNECTION_SERVICE 0.005 0.002
+    BIND_VPN_SERVICE 0.012 0.002 | BIND_WALLPAPER 0.008 0.002 | BLUETOOTH 0.091 0.254
+    BLUETOOTH_ADMIN 0.059 0.160 | BODY_SENSORS 0.004 0.002 | BROADCAST_SMS 0.011 0.053
+    BROADCAST_STICKY 0.017 0.018 | BROADCAST_WAP_PUSH 0.008 0.024 | CALL_PHONE 0.027 0.249
+    CAMERA 0.139 0.225 | CAPTURE_AUDIO_OUTPUT 0.004 0.006 | CHANGE_CONFIGURATION 0.002 0.130
+    CHANGE_NETWORK_STATE 0.032 0.160 | CHANGE_WIFI_MULTICAST_STATE 0.030 0.012 | CHANGE_WIFI_STATE 0.078 0.343
+    CLEAR_APP_CACHE 0.003 0.006 | DIAGNOSTIC 0.002 0.006 | DISABLE_KEYGUARD 0.009 0.059
+    EXPAND_STATUS_BAR 0.011 0.047 | FOREGROUND_SERVICE 0.200 0.071 | GET_ACCOUNTS 0.058 0.172
+    GET_PACKAGE_SIZE 0.010 0.059 | GET_TASKS 0.032 0.325 | INSTALL_PACKAGES 0.040 0.047
+    INSTALL_SHORTCUT 0.005 0.006 | INTERNET 0.647 0.988 | KILL_BACKGROUND_PROCESSES 0.008 0.101
+    MANAGE_DOCUMENTS 0.016 0.002 | MANAGE_OWN_CALLS 0.005 0.002 | MEDIA_CONTENT_CONTROL 0.003 0.006
+    MODIFY_AUDIO_SETTINGS 0.045 0.101 | MODIFY_PHONE_STATE 0.002 0.095 | MOUNT_UNMOUNT_FILESYSTEMS 0.004 0.195
+    NFC 0.042 0.002 | PACKAGE_USAGE_STATS 0.021 0.107 | PROCESS_OUTGOING_CALLS 0.004 0.166
+    READ_CALENDAR 0.022 0.006 | READ_CALL_LOG 0.014 0.160 | READ_CONTACTS 0.070 0.231
+    READ_EXTERNAL_STORAGE 0.332 0.799 | READ_LOGS 0.019 0.036 | READ_PHONE_STATE 0.084 0.959
+    READ_SMS 0.017 0.320 | READ_SYNC_SETTINGS 0.038 0.002 | READ_SYNC_STATS 0.021 0.006
+    RECEIVE_BOOT_COMPLETED 0.317 0.834 | RECEIVE_MMS 0.008 0.059 | RECEIVE_SMS 0.023 0.320
+    RECEIVE_WAP_PUSH 0.002 0.024 | RECORD_AUDIO 0.072 0.166 | REORDER_TASKS 0.010 0.002
+    REQUEST_DELETE_PACKAGES 0.017 0.002 | REQUEST_INSTALL_PACKAGES 0.043 0.030
+    REQUEST_IGNORE_BATTERY_OPTIMIZATIONS 0.043 0.041
+    RESTART_PACKAGES 0.004 0.030 | SEND_RESPOND_VIA_MESSAGE 0.008 0.024 | SEND_SMS 0.026 0.296
+    SET_DEBUG_APP 0.002 0.006 | SET_WALLPAPER 0.019 0.095 | SET_WALLPAPER_HINTS 0.011 0.059
+    SYSTEM_ALERT_WINDOW 0.057 0.402 | USE_BIOMETRIC 0.010 0.002 | USE_FINGERPRINT 0.045 0.006
+    VIBRATE 0.208 0.189 | WAKE_LOCK 0.328 0.550 | WRITE_CALENDAR 0.021 0.006
+    WRITE_CALL_LOG 0.005 0.101 | WRITE_CONTACTS 0.027 0.136 | WRITE_EXTERNAL_STORAGE 0.504 0.864
+    WRITE_SECURE_SETTINGS 0.010 0.006 | WRITE_SETTINGS 0.054 0.195 | WRITE_SYNC_SETTINGS 0.038 0.006
+"""
+"""Per permission: share of benign apps, then of malware, that ask for it. All others stay below 0.4 %."""
+
+DANGEROUS = frozenset(
+    """
+    ACCESS_BACKGROUND_LOCATION ACCESS_COARSE_LOCATION ACCESS_FINE_LOCATION ANSWER_PHONE_CALLS BODY_SENSORS CALL_PHONE
+    CAMERA GET_ACCOUNTS PROCESS_OUTGOING_CALLS READ_CALENDAR READ_CALL_LOG READ_CONTACTS READ_EXTERNAL_STORAGE
+    READ_PHONE_NUMBERS READ_PHONE_STATE READ_SMS RECEIVE_MMS RECEIVE_SMS RECEIVE_WAP_PUSH RECORD_AUDIO SEND_SMS
+    USE_SIP WRITE_CALENDAR WRITE_CALL_LOG WRITE_CONTACTS WRITE_EXTERNAL_STORAGE
+    """.split()  # noqa: SIM905 - names read better as text
+)
+"""Permissions that the totals count as dangerous."""
+
+SIGNATURE = frozenset(
+    """
+    ACCESS_CHECKIN_PROPERTIES BATTERY_STATS BLUETOOTH_PRIVILEGED BROADCAST_SMS BROADCAST_WAP_PUSH CALL_PRIVILEGED
+    CAPTURE_AUDIO_OUTPUT CHANGE_CONFIGURATION CLEAR_APP_CACHE DELETE_CACHE_FILES DELETE_PACKAGES DIAGNOSTIC DUMP
+    GET_ACCOUNTS_PRIVILEGED GLOBAL_SEARCH INSTALL_PACKAGES MANAGE_DOCUMENTS MEDIA_CONTENT_CONTROL MODIFY_PHONE_STATE
+    MOUNT_UNMOUNT_FILESYSTEMS PACKAGE_USAGE_STATS READ_LOGS REBOOT REQUEST_INSTALL_PACKAGES
+    SEND_RESPOND_VIA_MESSAGE SET_DEBUG_APP SYSTEM_ALERT_WINDOW UPDATE_DEVICE_STATS WRITE_APN_SETTINGS
+    WRITE_SECURE_SETTINGS WRITE_SETTINGS
+    """.split()  # noqa: SIM905 - names read better as text
+)
+"""Permissions that the totals count as signature, beside every `BIND_…`; what is in neither list is normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A malware family: its name and category, its share of all malware, and the year around which it is seen."""
+
+    name: str
+    category: str
+    share: float
+    year: float
+
+
+FAMILIES = (
+    Family("Airpush/StopSMS", "Adware", 0.160, 2013.5),
+    Family("SMSreg", "Riskware", 0.120, 2014.5),
+    Family("Malap", "Trojan-Spy", 0.090, 2015.5),
+    Family("Boxer", "Trojan-SMS", 0.080, 2012.0),
+    Family("Agent", "Trojan", 0.075, 2016.0),
+    Family("FakeInst", "Trojan-SMS", 0.065, 2012.5),
+    Family("Locker/SLocker Ransomware", "Ransomware", 0.055, 2016.0),
+    Family("BankBot", "Trojan-Banker", 0.045, 2017.0),
+    Family("FakeApp", "Trojan", 0.040, 2014.0),
+    Family("MobiDash", "Adware", 0.035, 2018.5),
+    Family("Dowgin", "Adware", 0.032, 2014.0),
+    Family("Kuguo", "Adware", 0.028, 2014.5),
+    Family("GinMaster", "Trojan", 0.025, 2012.5),
+    Family("Iconosys", "Trojan-Spy", 0.022, 2012.0),
+    Family("DroidKungFu", "Trojan", 0.020, 2011.0),
+    Family("Kmin", "Trojan-SMS", 0.018, 2011.0),
+    Family("Plankton", "Adware", 0.016, 2011.5),
+    Family("SmForw", "Trojan-Spy", 0.014, 2015.0),
+    Family("Boogr", "Trojan", 0.013, 2018.0),
+    Family("Hiddapp", "Adware", 0.011, 2018.0),
+    Family("HiddenAds", "Adware", 0.010, 2018.5),
+    Family("TrojanSMS.Stealer", "Trojan-SMS", 0.009, 2016.0),
+    Family("Dnotua", "Riskware", 0.008, 2017.5),
+    Family("SMSspy", "Trojan-Spy", 0.006, 2015.0),
+    Family("SilentInstaller", "Riskware", 0.003, 2017.0),
+)
+"""A few large families and a long tail, as in the real set, which has 240."""
+
+YEARS = tuple(range(2008, 2021))
+YEAR_SHARE = (0.004, 0.010, 0.030, 0.090, 0.150, 0.160, 0.130, 0.100, 0.080, 0.070, 0.080, 0.070, 0.026)
+"""Share of all apps by the year of their date."""
+
+MALWARE_SHARE = (0.10, 0.30, 0.50, 0.70, 0.72, 0.66, 0.62, 0.52, 0.42, 0.32, 0.22, 0.14, 0.12)
+"""Share of malware by year; about half of all apps, as in the real set, and few among the newest."""
