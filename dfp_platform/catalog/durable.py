@@ -1,0 +1,71 @@
+"""Table files reach the disk before a branch names them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestContent
+from pyiceberg.serializers import ToOutputFile
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+
+def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
+    """Write a metadata file so that it is there whole or not at all, and stays after a power cut."""
+    path = local_path(location)
+    if path is None:
+        ToOutputFile.table_metadata(metadata, io.new_output(location))
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    young = path.with_name(f".{path.name}")
+    ToOutputFile.table_metadata(metadata, io.new_output(str(young)))
+    _sync(young)
+    os.replace(young, path)
+    _sync_folders([path])
+
+
+def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
+    """Make every file that these snapshots brought durable. What an object store acknowledged, it keeps."""
+    paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
+    local = [path for path in map(local_path, paths) if path is not None]
+    for path in local:
+        _sync(path)
+    _sync_folders(local)
+
+
+def local_path(location: str) -> Path | None:
+    """The path of a location on this machine; None for an object store's."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(location.removeprefix("file:").removeprefix("//"))
+    return Path(location) if not parts.scheme else None
+
+
+def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:
+    yield snapshot.manifest_list
+    for manifest in snapshot.manifests(io):
+        if manifest.added_snapshot_id == snapshot.snapshot_id:
+            yield manifest.manifest_path
+            if manifest.content == ManifestContent.DATA and manifest.has_added_files():
+                for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
+                    if entry.snapshot_id == snapshot.snapshot_id:
+                        yield entry.data_file.file_path
+
+
+def _sync_folders(paths: Iterable[Path]) -> None:
+    """The names too: of the file in its folder, and of folders that may have been made for it."""
+    for folder in {ancestor for path in paths for ancestor in list(path.parents)[:4]}:
+        if folder.is_dir():
+            _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

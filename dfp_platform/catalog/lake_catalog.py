@@ -1,0 +1,323 @@
+"""`LakeCatalog`: Iceberg tables that live on the branches of a lake.
+
+A branch holds one small pointer object per table (see `names` and `pointers`); metadata and data files lie in the
+warehouse, outside every branch, and are never changed or deleted here. So a branch of the lake branches every table at
+once, a merge moves tables and files in one commit, and dropping a table takes nothing from another branch.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+from pyiceberg.catalog import LOCATION, WAREHOUSE_LOCATION, MetastoreCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NoSuchPropertyException,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.io import FileIO
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CommitTableResponse, StagedTable, Table
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.typedef import EMPTY_DICT, Properties
+
+from dfp_platform.catalog.committing import FORCED_PROPERTIES, Staged, pointer_for, repeats, with_forced_properties
+from dfp_platform.catalog.durable import sync_snapshots, write_metadata
+from dfp_platform.catalog.names import Identifier, folder_name, pointer_path
+from dfp_platform.catalog.namespaces import Namespaces
+from dfp_platform.catalog.pointers import Pointer, read_pointer
+from dfp_platform.catalog.without_views import WithoutViews
+from dfp_platform.errors import InvalidNameError, ReadOnlyError, StaleHeadError, UnknownOutcomeError
+from dfp_platform.lake import open_lake
+from dfp_platform.lake.interface import Content, Lake
+from dfp_platform.schemas import MAIN, CommitId
+
+LAKE = "lake"
+REF = "ref"
+
+TRIES = 200
+"""How often a change is put on a head that keeps moving before it is given up."""
+
+AnyIdentifier = str | Identifier
+
+
+class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
+    """The tables of a lake at one ref.
+
+    Properties (all strings): `lake`, the lake's URI; `ref`, a branch, tag or commit (default `main`); `warehouse`,
+    where table files go (default: the lake's own). What pyiceberg's FileIO reads (``s3.…``) is passed on.
+
+    On a branch every operation reads the head once and writes only if that head still stands. On a tag or commit
+    everything can be read and nothing written (ReadOnlyError).
+    """
+
+    def __init__(self, name: str, **properties: str) -> None:
+        super().__init__(name, **properties)
+        if not properties.get(LAKE):
+            raise NoSuchPropertyException("the property 'lake' is missing: the lake's URI")
+        self.ref = properties.get(REF) or MAIN
+        self._lake: Lake | None = None
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, opened at first use."""
+        if self._lake is None:
+            self._lake = open_lake(self.properties[LAKE])
+        return self._lake
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def head(self) -> CommitId:
+        """The commit that `ref` names now. Raises NotFoundError."""
+        return self.lake.resolve(self.ref)
+
+    def pointer(self, identifier: AnyIdentifier) -> Pointer:
+        """What the lake keeps about a table: content id, rows, current snapshot. Raises NoSuchTableError."""
+        return self._existing(self.head(), self.identifier_to_tuple(identifier))
+
+    def load_table(self, identifier: AnyIdentifier) -> Table:
+        name = self.identifier_to_tuple(identifier)
+        return self._table(name, self._existing(self.head(), name))
+
+    def table_exists(self, identifier: AnyIdentifier) -> bool:
+        return self._find(self.head(), self.identifier_to_tuple(identifier)) is not None
+
+    def _find(self, commit: CommitId, identifier: Identifier) -> Pointer | None:
+        try:
+            return read_pointer(self.lake, commit, identifier)
+        except InvalidNameError:
+            return None
+
+    def _existing(self, commit: CommitId, identifier: Identifier) -> Pointer:
+        found = self._find(commit, identifier)
+        if found is None:
+            raise NoSuchTableError(f"Table does not exist: {'.'.join(identifier)} (at {self.ref})")
+        return found
+
+    def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
+        io = self._load_file_io(location=pointer.metadata_location)
+        metadata = FromInputFile.table_metadata(io.new_input(pointer.metadata_location))
+        return Table(
+            identifier=identifier,
+            metadata=metadata,
+            metadata_location=pointer.metadata_location,
+            io=self._load_file_io(metadata.properties, pointer.metadata_location),
+            catalog=self,
+        )
+
+    # -- tables come and go -------------------------------------------------------------------------------------
+
+    def create_table(
+        self,
+        identifier: AnyIdentifier,
+        schema: Schema | pa.Schema,
+        location: str | None = None,
+        partition_spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        sort_order: SortOrder = UNSORTED_SORT_ORDER,
+        properties: Properties = EMPTY_DICT,
+    ) -> Table:
+        staged = self._create_staged_table(identifier, schema, location, partition_spec, sort_order, properties)
+        write_metadata(staged.metadata, staged.io, staged.metadata_location)
+        pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
+        self._add(staged.name(), pointer, message="create")
+        return self.load_table(identifier)
+
+    def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
+        name = self.identifier_to_tuple(identifier)
+        self.refuse_read_only()
+        io = self._load_file_io(location=metadata_location)
+        metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+        forced = with_forced_properties(metadata)
+        if forced is not metadata:
+            version = self._parse_metadata_version(metadata_location) + 1
+            provider = load_location_provider(metadata.location, metadata.properties)
+            metadata, metadata_location = forced, provider.new_table_metadata_file_location(version)
+            write_metadata(metadata, io, metadata_location)
+        self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
+        return self.load_table(name)
+
+    def drop_table(self, identifier: AnyIdentifier) -> None:
+        name = self.identifier_to_tuple(identifier)
+
+        def gone(head: CommitId) -> Mapping[str, Content]:
+            self._existing(head, name)
+            return {pointer_path(name): None}
+
+        self._swap(gone, message=f"drop {'.'.join(name)}")
+
+    def purge_table(self, identifier: AnyIdentifier) -> None:
+        """The same as `drop_table`: other refs may need the files, so only the lake's garbage collection deletes."""
+        self.drop_table(identifier)
+
+    def rename_table(self, from_identifier: AnyIdentifier, to_identifier: AnyIdentifier) -> Table:
+        old, new = self.identifier_to_tuple(from_identifier), self.identifier_to_tuple(to_identifier)
+
+        def moved(head: CommitId) -> Mapping[str, Content]:
+            pointer = self._existing(head, old)
+            self._refuse_taken(head, new)
+            return {pointer_path(old): None, pointer_path(new): pointer.to_bytes()}
+
+        self._swap(moved, message=f"rename {'.'.join(old)} to {'.'.join(new)}")
+        return self.load_table(new)
+
+    def _add(self, identifier: Identifier, pointer: Pointer, *, message: str, replace: bool = False) -> None:
+        def added(head: CommitId) -> Mapping[str, Content]:
+            self._refuse_taken(head, identifier, replace=replace)
+            return {pointer_path(identifier): pointer.to_bytes()}
+
+        self._swap(added, message=f"{message} {'.'.join(identifier)}")
+
+    def _refuse_taken(self, commit: CommitId, identifier: Identifier, *, replace: bool = False) -> None:
+        self.require_namespace(commit, identifier[:-1])
+        if not replace and self._find(commit, identifier) is not None:
+            raise TableAlreadyExistsError(f"Table {'.'.join(identifier)} already exists (at {self.ref})")
+
+    # -- commits ------------------------------------------------------------------------------------------------
+
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        """Apply updates to what the table is at the head, if the requirements hold there.
+
+        A head that moved while the table stayed is tried again inside. An overwrite whose outcome is the very rows that
+        were there makes no commit: the response is then the table as it was.
+
+        Raises:
+            CommitFailedException: another writer changed the table. CommitStateUnknownException: the lake cannot tell.
+            NoSuchNamespaceError: a table is created in a namespace that is not there. ReadOnlyError: no branch.
+        """
+        self.refuse_read_only()
+        name, staged = table.name(), None
+
+        def changed(head: CommitId) -> Mapping[str, Content]:
+            nonlocal staged
+            base = self._find(head, name)
+            if staged is None or staged.base != base:
+                staged = self._stage(head, name, base, requirements, updates)
+            return {pointer_path(name): staged.pointer.to_bytes()}
+
+        operation = _operation(updates)
+        self._swap(changed, message=f"{operation} {'.'.join(name)}", metadata={"table": ".".join(name)})
+        assert staged is not None  # `changed` ran
+        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.pointer.metadata_location)
+
+    def _stage(
+        self,
+        head: CommitId,
+        identifier: Identifier,
+        base: Pointer | None,
+        requirements: tuple[TableRequirement, ...],
+        updates: tuple[TableUpdate, ...],
+    ) -> Staged:
+        """Write the next metadata file of a table, unless nothing changes; no branch names it yet."""
+        current = self._table(identifier, base) if base else None
+        if current is None:
+            self.require_namespace(head, identifier[:-1])
+        young = self._update_and_stage_table(current, identifier, requirements, updates)
+        before = current.metadata if current else None
+        if before is not None and base is not None and young.metadata == before:
+            return Staged(base, base, before)
+        metadata = with_forced_properties(young.metadata)
+        pointer = pointer_for(metadata, young.metadata_location, young.io, before=before, base=base)
+        if before is not None and base is not None and repeats(base, pointer, updates):
+            return Staged(base, base, before)
+        known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
+        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
+        write_metadata(metadata, young.io, young.metadata_location)
+        return Staged(base, pointer, metadata)
+
+    def _swap(
+        self,
+        change: Callable[[CommitId], Mapping[str, Content]],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CommitId:
+        """Commit what `change` makes of the head, anew as long as somebody else moves the head first."""
+        self.refuse_read_only()
+        for _ in range(TRIES):
+            head = self.head()
+            try:
+                return self.lake.commit(self.ref, change(head), message=message, metadata=metadata, expect=head)
+            except StaleHeadError:
+                time.sleep(random.uniform(0, 0.01))
+            except UnknownOutcomeError as error:
+                raise CommitStateUnknownException(str(error)) from error
+        raise CommitFailedException(f"{message}: {self.ref} moved {TRIES} times before the change could be put on it")
+
+    def refuse_read_only(self) -> None:
+        """Raises ReadOnlyError: `ref` is a tag or a commit, or names nothing (NotFoundError)."""
+        if self.ref not in self.lake.branches():
+            self.head()
+            raise ReadOnlyError(
+                f"{self.ref} is no branch: its tables can be read, not written",
+                hint="open the catalog at a branch; `dfp lake` makes one from any commit",
+                ref=self.ref,
+            )
+
+    # -- where files go -----------------------------------------------------------------------------------------
+
+    def _create_staged_table(
+        self,
+        identifier: AnyIdentifier,
+        schema: Schema | pa.Schema,
+        location: str | None = None,
+        partition_spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        sort_order: SortOrder = UNSORTED_SORT_ORDER,
+        properties: Properties = EMPTY_DICT,
+    ) -> StagedTable:
+        name, own = self.identifier_to_tuple(identifier), {**properties, **FORCED_PROPERTIES}
+        self.refuse_read_only()
+        self._refuse_taken(self.head(), name)
+        version = int(own.get("format-version", "2"))
+        table_uuid = uuid.uuid4()
+        place = (location or self._new_location(name, table_uuid)).rstrip("/")
+        metadata = new_table_metadata(
+            location=place,
+            schema=self._convert_schema_if_needed(schema, version),  # type: ignore[arg-type]
+            partition_spec=partition_spec,
+            sort_order=sort_order,
+            properties=own,
+            table_uuid=table_uuid,
+        )
+        metadata_location = load_location_provider(place, metadata.properties).new_table_metadata_file_location()
+        io: FileIO = self._load_file_io(metadata.properties, metadata_location)
+        return StagedTable(name, metadata, metadata_location, io, self)
+
+    def _new_location(self, identifier: Identifier, table_uuid: uuid.UUID) -> str:
+        """A folder no other table has or had: dropped and re-created tables share no file."""
+        folder = f"{folder_name(identifier[-1])}-{table_uuid.hex}"
+        if own := self.load_namespace_properties(identifier[:-1]).get(LOCATION):
+            return f"{own.rstrip('/')}/{folder}"
+        warehouse = self.properties.get(WAREHOUSE_LOCATION) or self.lake.warehouse
+        return "/".join([warehouse.rstrip("/"), folder_name(".".join(identifier[:-1])), folder])
+
+    @staticmethod
+    def _delete_old_metadata(io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:
+        """Nothing: another branch may still point there."""
+
+
+def open_catalog(lake: Lake, ref: str = MAIN) -> LakeCatalog:
+    """The tables of this very lake object at a ref; writes go through it, so a fencing wrapper stays in force."""
+    catalog = LakeCatalog("lake", **{LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
+    catalog._lake = lake
+    return catalog
+
+
+def _operation(updates: tuple[TableUpdate, ...]) -> str:
+    """What a commit message calls these updates: the last snapshot's operation, else what was updated."""
+    snapshots = [update.snapshot for update in updates if update.action == "add-snapshot"]
+    if snapshots and snapshots[-1].summary:
+        return snapshots[-1].summary.operation.value
+    return updates[-1].action if updates else "touch"
