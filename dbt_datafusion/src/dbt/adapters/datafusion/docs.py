@@ -1,0 +1,90 @@
+"""What `dbt docs` shows of the catalog, and what `persist_docs` writes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dbt.adapters.datafusion.scan import arrow_schema
+from dbt.adapters.datafusion.sqltypes import sql_name
+from dbt.adapters.datafusion.write import VIEW_QUERY
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+if TYPE_CHECKING:
+    import agate
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+_COLUMNS = (
+    "table_database",
+    "table_schema",
+    "table_name",
+    "table_type",
+    "table_comment",
+    "table_owner",
+    "column_name",
+    "column_index",
+    "column_type",
+    "column_comment",
+    "stats:rows:label",
+    "stats:rows:value",
+    "stats:rows:description",
+    "stats:rows:include",
+)
+
+
+def tables(catalog: Catalog, namespace: str) -> Iterator[Table]:
+    """Every table of a namespace; none if the namespace is not there, and none that is dropped meanwhile."""
+    try:
+        identifiers = sorted(catalog.list_tables(namespace))
+    except NoSuchNamespaceError:
+        return
+    for identifier in identifiers:
+        try:
+            yield catalog.load_table(identifier)
+        except NoSuchTableError:
+            continue
+
+
+def catalog_rows(table: Table, *, database: str) -> Iterator[tuple[Any, ...]]:
+    """One row a column, as dbt's catalog wants them."""
+    snapshot = table.current_snapshot()
+    rows = (snapshot.summary or {}).get("total-records", "0") if snapshot else "0"  # type: ignore[union-attr]
+    view = VIEW_QUERY in table.properties
+    for index, (field, column) in enumerate(zip(table.schema().fields, arrow_schema(table), strict=True)):
+        yield (
+            database,
+            *table.name()[-2:],
+            "view" if view else "table",
+            table.properties.get("comment"),
+            None,
+            field.name,
+            index,
+            sql_name(column.type),
+            field.doc,
+            "Rows",
+            rows,
+            "Rows of the current snapshot",
+            not view,
+        )
+
+
+def catalog_table(rows: Sequence[tuple[Any, ...]]) -> agate.Table:
+    """The rows under dbt's column names."""
+    from dbt_common.clients.agate_helper import table_from_rows
+
+    return table_from_rows(list(rows), list(_COLUMNS))
+
+
+def describe(table: Table, comment: str | None, columns: Mapping[str, str]) -> None:
+    """Set the table's comment and its columns' docs, by one commit; do nothing where they are so already."""
+    transaction = table.transaction()
+    if comment and table.properties.get("comment") != comment:
+        transaction.set_properties({"comment": comment})
+    docs = {field.name: field.doc for field in table.schema().fields}
+    changed = {name: doc for name, doc in columns.items() if name in docs and docs[name] != doc}
+    if changed:
+        with transaction.update_schema() as update:
+            for name, doc in changed.items():
+                update.update_column((name,), doc=doc)
+    transaction.commit_transaction()

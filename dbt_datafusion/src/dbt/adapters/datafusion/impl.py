@@ -1,0 +1,148 @@
+"""What dbt asks of an adapter, answered by the Iceberg catalog."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from dbt.adapters.base import available
+from dbt.adapters.base.impl import ConstraintSupport
+from dbt.adapters.contracts.relation import RelationType
+from dbt.adapters.datafusion import docs, scan, write
+from dbt.adapters.datafusion.column import DataFusionColumn
+from dbt.adapters.datafusion.connections import DataFusionConnectionManager
+from dbt.adapters.datafusion.engine import Engine
+from dbt.adapters.datafusion.relation import DataFusionRelation
+from dbt.adapters.datafusion.sqltypes import sql_name
+from dbt.adapters.sql import SQLAdapter
+from dbt_common.contracts.constraints import ConstraintType
+
+if TYPE_CHECKING:
+    import agate
+    from dbt.adapters.base import BaseColumn, BaseRelation, InformationSchema
+
+
+class DataFusionAdapter(SQLAdapter):
+    """DataFusion over a pyiceberg catalog. Schemas are Iceberg namespaces."""
+
+    Relation = DataFusionRelation
+    Column = DataFusionColumn
+    ConnectionManager = DataFusionConnectionManager
+    CONSTRAINT_SUPPORT = dict.fromkeys(ConstraintType, ConstraintSupport.NOT_SUPPORTED)
+
+    @classmethod
+    def date_function(cls) -> str:
+        """The SQL for the current time."""
+        return "now()"
+
+    @classmethod
+    def is_cancelable(cls) -> bool:
+        """A running query cannot be stopped from another thread."""
+        return False
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind this thread's connection."""
+        return self.connections.get_thread_connection().handle.engine
+
+    # The catalog
+
+    def list_schemas(self, database: str) -> list[str]:
+        """Every namespace."""
+        return [".".join(namespace) for namespace in self.engine.catalog.list_namespaces()]
+
+    def check_schema_exists(self, database: str, schema: str) -> bool:
+        """Whether the namespace is there."""
+        return schema in self.list_schemas(database)
+
+    def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
+        """Every table and view of a namespace; none if it is not there."""
+        return [
+            self.Relation.create(
+                database=schema_relation.database,
+                schema=schema_relation.schema,
+                identifier=table.name()[-1],
+                type=RelationType.View if write.VIEW_QUERY in table.properties else RelationType.Table,
+            )
+            for table in docs.tables(self.engine.catalog, schema_relation.schema)
+        ]
+
+    def get_columns_in_relation(self, relation: BaseRelation) -> list[BaseColumn]:
+        """The columns of a table or view, in order."""
+        table = self.engine.catalog.load_table((relation.schema, relation.identifier))
+        return [self.Column(field.name, sql_name(field.type)) for field in scan.arrow_schema(table)]
+
+    @available.parse_list
+    def get_column_schema_from_query(self, sql: str) -> list[BaseColumn]:
+        """The columns a query would return. It is planned, not run."""
+        return [self.Column(field.name, sql_name(field.type)) for field in self.engine.plan(sql).schema()]
+
+    def _get_one_catalog(
+        self, information_schema: InformationSchema, schemas: set[str], used_schemas: frozenset[tuple[str, str]]
+    ) -> agate.Table:
+        rows = [
+            row
+            for schema in sorted(schemas)
+            for table in docs.tables(self.engine.catalog, schema)
+            for row in docs.catalog_rows(table, database=str(information_schema.database))
+        ]
+        return self._catalog_filter_table(docs.catalog_table(rows), used_schemas)
+
+    @available.parse_none
+    def persist_relation_docs(self, relation: BaseRelation, comment: str | None, columns: dict[str, str]) -> None:
+        """Store descriptions as the table's comment and its columns' docs, by one commit, or none if they are there."""
+        docs.describe(self.engine.catalog.load_table((relation.schema, relation.identifier)), comment, columns)
+
+    # Seeds
+
+    @available.parse_none
+    def store_seed(self, relation: BaseRelation, rows: agate.Table, types: dict[str, str]) -> None:
+        """Make a table hold a seed's rows, by one commit.
+
+        Args:
+            types: SQL type of the columns that are not to have the type their values suggest.
+        """
+        kinds = [
+            self.engine.arrow_type(types.get(name) or self.convert_type(rows, index) or "varchar")
+            for index, name in enumerate(rows.column_names)
+        ]
+        arrays = [_array(column, kind) for column, kind in zip(rows.columns, kinds, strict=True)]
+        self.engine.store((relation.schema, relation.identifier), pa.table(arrays, names=list(rows.column_names)))
+
+    @classmethod
+    def convert_text_type(cls, agate_table: agate.Table, col_idx: int) -> str:
+        """SQL type of a seed's text."""
+        return "varchar"
+
+    @classmethod
+    def convert_number_type(cls, agate_table: agate.Table, col_idx: int) -> str:
+        """SQL type of a seed's numbers: double if any has a fraction."""
+        import agate
+
+        return "double" if agate_table.aggregate(agate.MaxPrecision(col_idx)) else "bigint"
+
+    @classmethod
+    def convert_integer_type(cls, agate_table: agate.Table, col_idx: int) -> str:
+        """SQL type of a seed's whole numbers."""
+        return "bigint"
+
+    @classmethod
+    def convert_datetime_type(cls, agate_table: agate.Table, col_idx: int) -> str:
+        """SQL type of a seed's points in time."""
+        return "timestamp"
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    plain = [_plain(value, kind) for value in values]
+    if pa.types.is_string(kind):
+        return pa.array([None if value is None else str(value) for value in plain], kind)
+    if any(isinstance(value, str) for value in plain):
+        return pa.array(plain, pa.string()).cast(kind)
+    return pa.array(plain, kind)
+
+
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    if isinstance(value, Decimal) and not pa.types.is_decimal(kind):
+        return int(value) if value == value.to_integral_value() and not pa.types.is_floating(kind) else float(value)
+    return value

@@ -1,0 +1,116 @@
+"""Iceberg tables as DataFusion frames: columns found by field id, delete files honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dbt.adapters.datafusion.sqltypes import storable, storable_schema
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+from datafusion import DataFrame, Expr, SessionContext, col, lit
+
+if TYPE_CHECKING:
+    from pyiceberg.table import FileScanTask, Table
+
+_FIELD_ID = b"PARQUET:field_id"
+
+
+def frame(session: SessionContext, table: Table) -> DataFrame:
+    """The rows of the table's current snapshot, under its current schema.
+
+    Local parquet files without deletes are read by DataFusion itself, which prunes columns and row groups; each file's
+    columns are matched by field id (by the table's name mapping where a file has none). Every other table goes through
+    pyiceberg's own scan and is held in memory while it is read.
+
+    Raises:
+        ValueError: equality deletes, which pyiceberg cannot read.
+    """
+    schema = arrow_schema(table)
+    tasks = sorted(table.scan().plan_files(), key=lambda task: task.file.file_path)
+    if not tasks:
+        return session.create_dataframe([[_empty_batch(schema)]])
+    files = [_file_frame(session, table, task) for task in tasks]
+    native = [file for file in files if file is not None]
+    if len(native) == len(files):
+        return reduce(DataFrame.union, native)
+    return session.create_dataframe([_scanned_batches(table, schema)])
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The table's current columns as Arrow types, without field ids."""
+    return storable_schema(schema_to_pyarrow(table.schema(), include_field_ids=False))
+
+
+def local_path(location: str) -> Path | None:
+    """The path behind a data file's address, if it lies on this machine's disk."""
+    if location.startswith("file:"):
+        # Iceberg's file URIs are not percent-encoded.
+        return Path("/" + location.removeprefix("file:").lstrip("/"))
+    return Path(location) if location.startswith("/") else None
+
+
+def _empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def _scanned_batches(table: Table, schema: pa.Schema) -> list[pa.RecordBatch]:
+    batches = list(table.scan().to_arrow_batch_reader().cast(schema))
+    return batches or [_empty_batch(schema)]
+
+
+def _file_frame(session: SessionContext, table: Table, task: FileScanTask) -> DataFrame | None:
+    path = local_path(task.file.file_path)
+    if path is None or task.delete_files or task.file.file_format.name != "PARQUET":
+        return None
+    stored = _columns_by_id(table, _stored_schema(str(path)))
+    wanted = schema_to_pyarrow(table.schema(), include_field_ids=True)
+    expressions = []
+    for field in wanted:
+        found = stored.get(_field_id(field))
+        if found is not None and pa.types.is_nested(field.type) and not _same_inside(found, field):
+            return None
+        expressions.append(_expression(found, field))
+    return session.read_parquet(path.as_uri()).select(*expressions)
+
+
+def _expression(found: pa.Field | None, field: pa.Field) -> Expr:
+    if found is None:
+        return lit(None).cast(storable(field.type)).alias(field.name)
+    column = col('"' + found.name.replace('"', '""') + '"')
+    if storable(found.type) != storable(field.type):
+        column = column.cast(storable(field.type))
+    return column.alias(field.name)
+
+
+@lru_cache(maxsize=256)
+def _stored_schema(path: str) -> pa.Schema:
+    # Data files never change, so neither does what was once read of them.
+    return pq.read_schema(path)
+
+
+def _columns_by_id(table: Table, stored: pa.Schema) -> Mapping[int, pa.Field]:
+    if any(field.metadata and _FIELD_ID in field.metadata for field in stored):
+        return {_field_id(field): field for field in stored}
+    mapping = table.name_mapping() or table.schema().name_mapping
+    ids = {name: field.field_id for field in mapping for name in field.names if field.field_id is not None}
+    return {ids[field.name]: field for field in stored if field.name in ids}
+
+
+def _field_id(field: pa.Field) -> int:
+    return int((field.metadata or {}).get(_FIELD_ID, -1))
+
+
+def _same_inside(found: pa.Field, field: pa.Field) -> bool:
+    return storable(found.type) == storable(field.type) and list(_inner_ids(found)) == list(_inner_ids(field))
+
+
+def _inner_ids(field: pa.Field) -> Iterator[int]:
+    for index in range(field.type.num_fields):
+        inner = field.type.field(index)
+        yield _field_id(inner)
+        yield from _inner_ids(inner)

@@ -1,0 +1,18 @@
+{#- One row an app as a device saw it: names, label and dates cleaned, features as they landed. -#}
+{% macro stage_kronodroid(raw, device) %}
+select
+  cast(sha256 as {{ dbt.type_string() }}) as sha256,
+  {{ clean_text('package') }} as package,
+  cast('{{ device }}' as {{ dbt.type_string() }}) as device,
+  cast(malware as int) as malware,
+  {{ clean_text('mal_family') }} as mal_family,
+  {{ clean_text('categories') }} as categories,
+  cast(highest_date as date) as highest_date,
+  cast(year as int) as year,
+  cast(scanners as int) as scanners,
+  cast(detection_ratio as double) as detection_ratio,
+  cast(times_submitted as int) as times_submitted,
+  cast(nr_contacted_ips as int) as nr_contacted_ips
+  {{ and_feature_columns(raw) }}
+from {{ raw }}
+{% endmacro %}

@@ -1,0 +1,1 @@
+{{ stage_kronodroid(source('raw', 'kronodroid_emulator'), 'emulator') }}

@@ -1,0 +1,1 @@
+{{ stage_kronodroid(source('raw', 'kronodroid_real_device'), 'real_device') }}
