@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import lake
+from dfp_platform.cli import lake, runs
 
 app = typer.Typer(
     name="dfp",
@@ -34,4 +34,5 @@ def dfp(
     """Raw apps to a measured model: every artifact on the branches of one lake."""
 
 
+runs.register(app)
 app.add_typer(lake.app, name="lake")

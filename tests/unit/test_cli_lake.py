@@ -1,0 +1,164 @@
+"""`dfp lake …`: what a person and a script read from a real embedded lake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dfp_platform.cli import main
+from dfp_platform.lake import Lake, open_lake
+from dfp_platform.settings import settings
+
+Dfp = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
+    """A lake with one object on main, and a second one on the branch `mine`."""
+    monkeypatch.setenv("DFP_HOME", str(tmp_path))
+    monkeypatch.setenv("DFP_LAKE", str(tmp_path / "lake"))
+    settings.cache_clear()
+    made = open_lake(tmp_path / "lake", create=True)
+    made.commit("main", {"raw/apps.csv": b"package,malware\n"}, message="first apps", metadata={"run": "r1"})
+    made.create_branch("mine")
+    made.commit("mine", {"models/weights": b"0" * 2_500}, message="trained")
+    yield made
+    settings.cache_clear()
+
+
+@pytest.fixture
+def dfp(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Dfp:
+    """Calls `dfp` in this process; gives exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dfp", *arguments])
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            sys.exit(main())
+        sys.stdout.flush()
+        said = capfdbinary.readouterr()
+        return int(ended.value.code or 0), said.out.decode(), said.err.decode()
+
+    return call
+
+
+def test_the_log_names_commits_newest_first(lake: Lake, dfp: Dfp) -> None:
+    code, said, _ = dfp("lake", "log", "mine", "--json")
+    assert code == 0
+    assert [commit["message"] for commit in json.loads(said)][:2] == ["trained", "first apps"]
+
+
+def test_the_log_of_a_path_leaves_other_commits_out(lake: Lake, dfp: Dfp) -> None:
+    _, said, _ = dfp("lake", "log", "mine", "--path", "raw/apps.csv", "--json")
+    assert [(commit["message"], commit["metadata"]) for commit in json.loads(said)] == [("first apps", {"run": "r1"})]
+
+
+def test_in_a_pipe_a_table_is_tab_separated_lines(lake: Lake, dfp: Dfp) -> None:
+    _, said, _ = dfp("lake", "log", "mine", "--limit", "1")
+    commit, _, message = said.rstrip("\n").split("\t")
+    assert (commit, message) == (lake.resolve("mine")[:12], "trained")
+
+
+def test_branches_are_listed_with_their_heads(lake: Lake, dfp: Dfp) -> None:
+    _, said, _ = dfp("lake", "branches", "--json")
+    assert json.loads(said) == lake.branches()
+
+
+@pytest.mark.parametrize("refs", [("main..mine",), ("main", "mine")])
+def test_a_difference_names_paths_and_sizes(lake: Lake, dfp: Dfp, refs: tuple[str, ...]) -> None:
+    _, said, _ = dfp("lake", "diff", *refs)
+    assert said == "+\tmodels/weights\t2.5 kB\t\n"
+
+
+def test_half_a_difference_is_refused(lake: Lake, dfp: Dfp) -> None:
+    code, _, said = dfp("lake", "diff", "main")
+    assert code == 1
+    assert "next: dfp lake diff main..my-branch" in said
+
+
+def test_a_merge_brings_a_branch_to_main_once(lake: Lake, dfp: Dfp) -> None:
+    assert json.loads(dfp("lake", "merge", "mine", "--json")[1])["changed"] is True
+    assert lake.read("main", "models/weights") == b"0" * 2_500
+    assert json.loads(dfp("lake", "merge", "mine", "--json")[1])["changed"] is False
+
+
+def test_a_conflict_names_the_path_and_writes_nothing(lake: Lake, dfp: Dfp) -> None:
+    lake.commit("main", {"models/weights": b"other"}, message="trained elsewhere")
+    before = lake.resolve("main")
+    code, _, said = dfp("lake", "merge", "mine")
+    assert code == 1
+    assert "models/weights" in said
+    assert lake.resolve("main") == before
+
+
+def test_a_tag_is_made_listed_and_forgotten(lake: Lake, dfp: Dfp) -> None:
+    dfp("lake", "tag", "release", "mine")
+    assert json.loads(dfp("lake", "tag", "--json")[1]) == {"release": lake.resolve("mine")}
+    dfp("lake", "tag", "release", "--delete")
+    assert json.loads(dfp("lake", "tag", "--json")[1]) == {}
+
+
+def test_a_branch_is_made_and_forgotten(lake: Lake, dfp: Dfp) -> None:
+    dfp("lake", "branch", "yours", "mine")
+    assert lake.branches()["yours"] == lake.resolve("mine")
+    dfp("lake", "branch", "yours", "--delete")
+    assert "yours" not in lake.branches()
+
+
+def test_an_object_is_shown_with_the_commit_that_wrote_it(lake: Lake, dfp: Dfp) -> None:
+    shown = json.loads(dfp("lake", "show", "mine", "raw/apps.csv", "--json")[1])
+    assert (shown["size"], shown["written_by"]["message"]) == (16, "first apps")
+
+
+def test_raw_gives_the_bytes_and_nothing_else(lake: Lake, dfp: Dfp) -> None:
+    assert dfp("lake", "show", "main", "raw/apps.csv", "--raw") == (0, "package,malware\n", "")
+
+
+def test_a_whole_lake_verifies(lake: Lake, dfp: Dfp) -> None:
+    code, said, _ = dfp("lake", "verify", "--json")
+    assert (code, json.loads(said)["problems"]) == (0, [])
+
+
+def test_a_damaged_lake_is_told_and_fails(lake: Lake, dfp: Dfp) -> None:
+    lake.commit("mine", {"models/big": b"0" * 1_000_000}, message="too big for the history itself")
+    stored = Path(lake.address("mine", "models/big"))
+    stored.chmod(0o644)
+    stored.write_bytes(b"1" * 1_000_000)
+    code, said, complaint = dfp("lake", "verify", "--json")
+    assert code == 1
+    assert len(json.loads(said)["problems"]) == 1
+    assert "the lake is damaged" in complaint
+
+
+def test_an_unknown_ref_is_a_message_and_a_next_step_without_a_traceback(lake: Lake, dfp: Dfp) -> None:
+    code, said, complaint = dfp("lake", "log", "nowhere")
+    assert (code, said) == (1, "")
+    assert complaint.startswith("error: ")
+    assert "next: " in complaint
+    assert "Traceback" not in complaint
+
+
+def test_without_a_lake_the_next_step_is_a_run(dfp: Dfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFP_LAKE", str(tmp_path / "none"))
+    settings.cache_clear()
+    code, _, said = dfp("lake", "log")
+    settings.cache_clear()
+    assert code == 1
+    assert "next: run `make demo`" in said
+
+
+def test_wrong_usage_ends_with_two(dfp: Dfp) -> None:
+    assert dfp("lake", "log", "--limit", "none")[0] == 2
+
+
+def test_a_setting_that_cannot_be_is_a_message(dfp: Dfp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFP_SAMPLE_ROWS", "many")
+    settings.cache_clear()
+    code, _, said = dfp("lake", "log")
+    settings.cache_clear()
+    assert code == 1
+    assert "sample_rows" in said
