@@ -43,8 +43,9 @@ class Ownership:
         state: `open` (its steps may write), `publishing`, `held` (not published, waiting), `sealed` (its run is dead).
         lease_until: seconds since the epoch after which nobody may write under this marker.
         reasons: why it was held back, as sentences.
-        steps: the steps recorded as failed by the hold-back; a re-execution of just these only publishes.
+        steps: the steps recorded as failed by the hold-back, so that the run can be re-executed.
         complete: every step had succeeded when it was held back.
+        redo: the recorded steps have to be executed again; otherwise a re-execution of just these only publishes.
         worker: the process that leads the run, `host:pid:start`, so that its death can be seen on the same machine.
     """
 
@@ -56,6 +57,7 @@ class Ownership:
     reasons: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     complete: bool = False
+    redo: bool = True
     worker: str = ""
 
     def to_bytes(self) -> bytes:

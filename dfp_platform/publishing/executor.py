@@ -1,0 +1,126 @@
+"""The executor that gives every run its branch and ends it by publishing: a run succeeds only if it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster import Executor
+
+from dfp_platform.lake import open_lake
+from dfp_platform.lake.interface import Lake
+from dfp_platform.publishing.branching import begin_run
+from dfp_platform.publishing.gate import Reason
+from dfp_platform.publishing.promotions import settle
+from dfp_platform.publishing.publication import Outcome, Publisher
+from dfp_platform.publishing.reconciler import reconcile
+from dfp_platform.publishing.recovery import steps_to_fail
+from dfp_platform.publishing.truth import tell_truth
+from dfp_platform.resources.dagster_internals import note, plan_graph, step_failed, steps_by_asset
+from dfp_platform.settings import settings
+
+
+class PublishingExecutor(Executor):
+    """Wraps any executor: opens the run's branch before it, publishes or holds back after it.
+
+    Args:
+        inner: the executor that runs the steps.
+        lake: where results are published.
+    """
+
+    def __init__(self, inner: Executor, lake: Lake) -> None:
+        self._inner = inner
+        self._lake = lake
+
+    @property
+    def retries(self) -> Any:
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._inner.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
+        publisher = Publisher(self._lake, plan_context.instance, plan_graph(plan_context), settle)
+        run_id = plan_context.run_id
+        steps = tuple(execution_plan.step_keys_to_execute)
+        try:
+            reconcile(publisher, except_run=run_id)
+            begun = begin_run(publisher, plan_context.dagster_run, steps, steps_by_asset(execution_plan))
+        except Exception as error:  # as in `_end`
+            yield step_failed(plan_context, execution_plan, steps[0], str(error))
+            return
+        yield note(plan_context, begun.sentence)
+        failed: list[str] = []
+        try:
+            # a run that only publishes records its steps as skipped once that is done: Dagster never re-executes
+            # a skipped step, so a second hold-back has to find them free
+            for event in () if begun.only_publishes else self._inner.execute(plan_context, execution_plan):
+                if event.is_step_failure:
+                    failed.append(event.step_key)
+                yield event
+        except BaseException as error:
+            self._abandon(publisher, run_id, f"the run ended early: {type(error).__name__}", tuple(failed))
+            raise
+        yield from self._end(plan_context, execution_plan, publisher, tuple(failed))
+
+    def _end(
+        self, plan_context: Any, execution_plan: Any, publisher: Publisher, failed: tuple[str, ...]
+    ) -> Iterator[Any]:
+        run_id = plan_context.run_id
+        if failed:
+            self._abandon(publisher, run_id, f"steps failed: {', '.join(failed)}", failed)
+            return
+        try:
+            outcome = publisher.publish(run_id, allowed_status="STARTED")
+        except Exception as error:  # whatever went wrong, the record has to say so on a step that can be re-executed
+            last = execution_plan.step_keys_to_execute[-1]
+            self._abandon(publisher, run_id, str(error), (last,))
+            yield step_failed(plan_context, execution_plan, last, str(error))
+            return
+        if not outcome.reasons:
+            tell_truth(publisher.instance, self._lake, publisher.graph, outcome.target or settings().branch)
+            yield note(plan_context, _sentence(outcome))
+            return
+        yield from self._held_back(plan_context, execution_plan, publisher, outcome)
+
+    def _held_back(
+        self, plan_context: Any, execution_plan: Any, publisher: Publisher, outcome: Outcome
+    ) -> Iterator[Any]:
+        again = steps_to_fail(execution_plan, outcome.reasons)
+        steps = again or (execution_plan.step_keys_to_execute[-1],)
+        publisher.hold(outcome.run_id, outcome.reasons, steps=steps, complete=True, redo=bool(again))
+        self._tell(publisher, outcome.run_id, outcome.target)
+        why = "; ".join(reason.sentence for reason in outcome.reasons)
+        for step in steps:
+            yield step_failed(plan_context, execution_plan, step, f"not published: {why}. Branch: {outcome.branch}")
+
+    def _abandon(self, publisher: Publisher, run_id: str, why: str, steps: tuple[str, ...]) -> None:
+        publisher.record_verdicts(run_id)
+        publisher.hold(run_id, (Reason("step", why),), steps=steps, complete=False, redo=True)
+        self._tell(publisher, run_id, None)
+
+    def _tell(self, publisher: Publisher, run_id: str, target: str | None) -> None:
+        branch = f"run-{run_id}"
+        tell_truth(publisher.instance, self._lake, publisher.graph, target or settings().branch, held_back=branch)
+
+
+def _sentence(outcome: Outcome) -> str:
+    if outcome.target is None:
+        return f"not published: this run has no target; its results are on {outcome.branch}"
+    if not outcome.changed:
+        return f"nothing new to publish: {outcome.target} already holds equal content"
+    return f"published to {outcome.target} as {outcome.commit}"
+
+
+def publishing(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
+    """An executor definition that publishes what `inner` ran; takes the same run config as `inner`."""
+
+    @dg.executor(name="publishing", config_schema=inner.config_schema, requirements=inner.get_requirements({}) or None)
+    def publishing_executor(init_context: dg.InitExecutorContext) -> Executor:
+        creation = inner.executor_creation_fn
+        assert creation is not None
+        return PublishingExecutor(creation(init_context), open_lake(settings().lake_uri, create=True))
+
+    return publishing_executor

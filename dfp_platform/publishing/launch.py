@@ -1,0 +1,144 @@
+"""Starting runs from Python: what `dfp run`, `dfp demo` and tests call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from dfp_platform.errors import NotFoundError, PermanentError
+from dfp_platform.lake import open_lake
+from dfp_platform.lake.ownership import read_ownership, run_branch
+from dfp_platform.publishing.branching import BASE_TAG, BRANCH_TAG
+from dfp_platform.publishing.promotions import settle
+from dfp_platform.publishing.publication import PUBLISHED_TAG, Outcome, Publisher
+from dfp_platform.publishing.reconciler import reconcile
+from dfp_platform.resources.dagster_internals import Graph, failed_steps, launch_here, project_instance, reexecute_here
+from dfp_platform.settings import PROJECT_ROOT, settings
+
+DEFINITIONS = "dfp_platform.definitions"
+MAIN_JOB = "main_line"
+"""The job that makes everything, from raw rows to the report."""
+
+Progress = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        run_id: its id in Dagster.
+        success: whether it ended as SUCCESS, which implies that it was published (or had no target).
+        published_commit: the target's head that carries its results; None if held back.
+        branch: its branch in the lake (gone once published).
+        reasons: why it was not published.
+        seconds: wall-clock.
+        steps: seconds of each step that ended, by step key.
+        failed: steps that failed, with the message.
+    """
+
+    run_id: str
+    success: bool
+    published_commit: str | None
+    branch: str
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_job(
+    *,
+    job: str = MAIN_JOB,
+    selection: Sequence[str] | None = None,
+    branch: str | None = None,
+    base: str | None = None,
+    run_config: Mapping[str, Any] | None = None,
+    progress: Progress = lambda event: None,
+    instance: dg.DagsterInstance | None = None,
+    module: str = DEFINITIONS,
+) -> RunOutcome:
+    """Run a job in this process, under the publishing executor.
+
+    Args:
+        selection: asset keys as paths, ``models/autoencoder``; None: everything.
+        branch: branch to publish to; None: the configured one.
+        base: an old ref to read; without `branch` such a run publishes nowhere.
+        progress: called with each Dagster event.
+        instance: where the run is recorded; None: this project's.
+    """
+    tags = {BRANCH_TAG: branch, BASE_TAG: base}
+    started, ids, steps = time.monotonic(), [], {}
+    with _instance(instance) as recorded:
+        events = launch_here(
+            recorded,
+            module,
+            job=job,
+            selection=[dg.AssetKey(path.split("/")) for path in selection] if selection is not None else None,
+            tags={name: value for name, value in tags.items() if value},
+            run_config=run_config,
+            on_start=ids.append,
+        )
+        for event in events:
+            if event.is_step_success:
+                steps[str(event.step_key)] = event.step_success_data.duration_ms / 1000
+            progress(event)
+        return outcome_of(recorded, ids[0], seconds=time.monotonic() - started, steps=steps)
+
+
+def rerun(
+    run_id: str, *, whole: bool = False, instance: dg.DagsterInstance | None = None, module: str = DEFINITIONS
+) -> RunOutcome:
+    """Re-execute a run in this process: from its failure, or as a whole."""
+    started = time.monotonic()
+    with _instance(instance) as recorded:
+        child = reexecute_here(recorded, module, run_id, whole=whole)
+        return outcome_of(recorded, child, seconds=time.monotonic() - started)
+
+
+def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph) -> Outcome:
+    """Try again to publish a run that was held back, through the same gate; idempotent.
+
+    Raises:
+        NotFoundError: no such run. PermanentError: it still runs.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        raise NotFoundError(f"no run {run_id}", hint="`dfp lake branches` shows which runs wait", run_id=run_id)
+    if not run.is_finished:
+        raise PermanentError(f"run {run_id} still runs", hint="it publishes by itself when it ends", run_id=run_id)
+    publisher = Publisher(open_lake(settings().lake_uri), instance, graph, settle)
+    reconcile(publisher)
+    return publisher.publish_again(run)
+
+
+def outcome_of(
+    instance: dg.DagsterInstance, run_id: str, *, seconds: float = 0.0, steps: Mapping[str, float] | None = None
+) -> RunOutcome:
+    """How a run ended, from Dagster's record and the lake."""
+    run = instance.get_run_by_id(run_id)
+    branch = run_branch(run_id)
+    lake = open_lake(settings().lake_uri, create=True)
+    owner = read_ownership(lake, branch) if branch in lake.branches() else None
+    return RunOutcome(
+        run_id=run_id,
+        success=run is not None and run.is_success,
+        published_commit=run.tags.get(PUBLISHED_TAG) if run else None,
+        branch=branch,
+        reasons=owner.reasons if owner else (),
+        seconds=seconds,
+        steps=steps or {},
+        failed=failed_steps(instance, run_id),
+    )
+
+
+def _instance(given: dg.DagsterInstance | None) -> AbstractContextManager[dg.DagsterInstance]:
+    """The given instance, else that of the root's `dagster.yaml`, which `dagster dev` in the root shows too."""
+    if given is not None:
+        return nullcontext(given)
+    return project_instance(PROJECT_ROOT, settings().home / "dagster")

@@ -1,0 +1,212 @@
+"""Publishing one run's branch: verdicts, gate, merge, promotions; or the hold-back that says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from dfp_platform.errors import FencedError, MergeConflictError, NotFoundError, StaleHeadError
+from dfp_platform.lake.interface import Lake
+from dfp_platform.lake.ownership import OWNER_PATH, Ownership, read_ownership, run_branch, transition
+from dfp_platform.publishing.evidence import Heads, gather, new_verdicts, settled_paths
+from dfp_platform.publishing.gate import Reason, decide
+from dfp_platform.publishing.truth import tell_truth
+from dfp_platform.resources.dagster_internals import Graph
+from dfp_platform.schemas import Commit, CommitId
+
+PUBLISHED_TAG = "lake/published"
+"""Run tag: the commit of the target that carries the run's results."""
+
+Promote = Callable[[Lake, str], None]
+"""Makes what lies outside the lake follow what a branch of it holds now; idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a publication ended.
+
+    Attributes:
+        run_id: the run.
+        branch: its branch.
+        target: where it publishes to; None: nowhere, by intent (a replay).
+        commit: the target's head that carries its results; None if it was held back or has no target.
+        changed: whether publication made a commit (equal results make none).
+        reasons: why it was held back.
+    """
+
+    run_id: str
+    branch: str
+    target: str | None
+    commit: CommitId | None = None
+    changed: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes runs of one code location to one lake."""
+
+    lake: Lake
+    instance: dg.DagsterInstance
+    graph: Graph
+    promote: Promote
+
+    def publish(self, run_id: str, *, allowed_status: str) -> Outcome:
+        """Publish a run whose steps have ended, or hold it back. Safe to call again at any time.
+
+        Args:
+            allowed_status: the run status that publication expects: STARTED from its own executor, the ended status
+                from a later try.
+        Raises:
+            FencedError: another run took the branch over, or it is gone.
+        """
+        branch = run_branch(run_id)
+        owner = self._owner(branch, run_id)
+        self._record_verdicts(branch, run_id)
+        head = transition(self.lake, branch, _begin_publishing(run_id), message=f"run {run_id} is being published")
+        if owner.target is None:
+            return Outcome(run_id, branch, None)
+        while True:
+            heads = self._heads(head, owner.target)
+            reasons = self._decide(heads, run_id, allowed_status)
+            if reasons:
+                return self._outcome_held(run_id, branch, owner.target, reasons)
+            try:
+                commit = self._merge(heads, run_id, owner.target)
+            except StaleHeadError:
+                continue
+            except MergeConflictError as error:
+                reasons = tuple(Reason("conflict", f"{c.path}: {c.detail}") for c in error.conflicts)
+                return self._outcome_held(run_id, branch, owner.target, reasons)
+            self.finish(run_id, owner.target, commit)
+            return Outcome(run_id, branch, owner.target, commit, changed=commit != heads.target)
+
+    def publish_again(self, run: dg.DagsterRun) -> Outcome:
+        """Publish an ended run whose branch still waits; one that was published already says where."""
+        branch, target = run_branch(run.run_id), run.tags.get(PUBLISHED_TAG)
+        if branch not in self.lake.branches() and target is not None:
+            return Outcome(run.run_id, branch, None, commit=CommitId(target))
+        outcome = self.publish(run.run_id, allowed_status=run.status.value)
+        if outcome.reasons:
+            owner = self._owner(branch, run.run_id)
+            self.hold(run.run_id, outcome.reasons, steps=owner.steps, complete=owner.complete, redo=owner.redo)
+        return outcome
+
+    def finish(self, run_id: str, target: str, commit: CommitId) -> None:
+        """What follows a merge, each step idempotent: promotions, the run's tag, the pages, the branch's end."""
+        self.promote(self.lake, target)
+        self.instance.add_run_tags(run_id, {PUBLISHED_TAG: commit})
+        tell_truth(self.instance, self.lake, self.graph, target)
+        for ended in (*self._ancestors(run_id), run_id):
+            self._forget_branch(ended)
+
+    def published_commit(self, run_id: str, target: str) -> CommitId | None:
+        """The merge commit of a run on `target`, if it was published."""
+        return next((c.id for c in self.lake.log(target) if _carries(c, run_id)), None)
+
+    def _forget_branch(self, run_id: str) -> None:
+        """Delete a branch whose commits the target reaches now."""
+        try:
+            self.lake.delete_branch(run_branch(run_id))
+        except NotFoundError:
+            return
+
+    def hold(
+        self, run_id: str, reasons: tuple[Reason, ...], *, steps: tuple[str, ...], complete: bool, redo: bool
+    ) -> None:
+        """Write on the branch why the run was not published, and fence its writers; see `Ownership`."""
+
+        def held(owner: Ownership) -> Ownership | None:
+            if owner.run_id != run_id:
+                return None
+            sentences = tuple(reason.sentence for reason in reasons)
+            return replace(owner, state="held", reasons=sentences, steps=steps, complete=complete, redo=redo)
+
+        try:
+            transition(self.lake, run_branch(run_id), held, message=f"run {run_id} is held back")
+        except (NotFoundError, FencedError):
+            return
+
+    def record_verdicts(self, run_id: str) -> None:
+        """Put what the run's checks said on its branch, for a run that ends without publication."""
+        try:
+            self._record_verdicts(run_branch(run_id), run_id)
+        except (NotFoundError, FencedError):
+            return
+
+    # -- steps of a publication ---------------------------------------------------------------------------------
+
+    def _owner(self, branch: str, run_id: str) -> Ownership:
+        owner = read_ownership(self.lake, branch) if branch in self.lake.branches() else None
+        if owner is None or owner.run_id != run_id:
+            raise FencedError(
+                f"branch {branch} is gone or belongs to {owner.run_id if owner else 'nobody'}",
+                hint="the run was published already, or a re-execution took its branch over: `dfp lake log`",
+                branch=branch,
+            )
+        return owner
+
+    def _record_verdicts(self, branch: str, run_id: str) -> None:
+        head = self.lake.resolve(branch)
+        said = new_verdicts(self.lake, head, self.instance, (*self._ancestors(run_id), run_id))
+        if said:
+            self.lake.commit(branch, said, message=f"verdicts of run {run_id}", metadata={"run": run_id})
+
+    def _ancestors(self, run_id: str) -> tuple[str, ...]:
+        """Runs whose unpublished branch this one carries on, oldest first."""
+        chain: list[str] = []
+        run = self.instance.get_run_by_id(run_id)
+        while run is not None and run.parent_run_id is not None:
+            run = self.instance.get_run_by_id(run.parent_run_id)
+            if run is None or PUBLISHED_TAG in run.tags:
+                break
+            chain.insert(0, run.run_id)
+        return tuple(chain)
+
+    def _heads(self, head: CommitId, target: str) -> Heads:
+        there = self.lake.resolve(target)
+        base = self.lake.merge_base(head, there)
+        if base is None:
+            raise NotFoundError(f"{target} and the run's branch share no history", ref=target)
+        return Heads(run=head, target=there, base=base)
+
+    def _decide(self, heads: Heads, run_id: str, allowed_status: str) -> tuple[Reason, ...]:
+        owner = read_ownership(self.lake, heads.run)
+        failed = tuple(owner.steps) if owner and not owner.complete and allowed_status != "STARTED" else ()
+        run = self.instance.get_run_by_id(run_id)
+        status = run.status.value if run else "UNKNOWN"
+        evidence = gather(self.lake, self.graph, heads, run_id=run_id, status=status, failed_steps=failed)
+        return decide(evidence, allowed_status=allowed_status)
+
+    def _merge(self, heads: Heads, run_id: str, target: str) -> CommitId:
+        settled = {**settled_paths(self.lake, self.graph, heads), OWNER_PATH: None}
+        assets = sorted({a for d in self.lake.diff(heads.base, heads.run) if (a := self.graph.owner_of(d.path))})
+        return self.lake.merge(
+            heads.run,
+            target,
+            message=f"publish run {run_id}",
+            metadata={"run": run_id, "published": json.dumps(assets)},
+            expect=heads.target,
+            resolved=settled,
+        )
+
+    def _outcome_held(self, run_id: str, branch: str, target: str, reasons: tuple[Reason, ...]) -> Outcome:
+        return Outcome(run_id, branch, target, reasons=reasons)
+
+
+def _carries(commit: Commit, run_id: str) -> bool:
+    return commit.metadata.get("run") == run_id and "published" in commit.metadata
+
+
+def _begin_publishing(run_id: str) -> Callable[[Ownership], Ownership]:
+    def begin(owner: Ownership) -> Ownership:
+        if owner.run_id != run_id:
+            raise FencedError(
+                f"run {owner.run_id} owns the branch now", branch=run_branch(run_id), owner=owner.run_id, writer=run_id
+            )
+        return replace(owner, state="publishing")
+
+    return begin

@@ -1,0 +1,84 @@
+"""What Dagster believes about an asset is made equal to what the target branch holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from dfp_platform.errors import NotFoundError
+from dfp_platform.lake.interface import Lake
+from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, report_materialization
+from dfp_platform.resources.lake import content_at
+from dfp_platform.schemas import Commit
+
+ABSENT = "absent"
+"""Data version of an asset that the target does not hold."""
+
+
+def tell_truth(
+    instance: dg.DagsterInstance, lake: Lake, graph: Graph, target: str, *, held_back: str | None = None
+) -> tuple[str, ...]:
+    """Report, for each asset whose page differs from the target, what the target holds; in topological order.
+
+    Args:
+        held_back: the branch that holds the unpublished results the page speaks of, if that is why it differs.
+    Returns:
+        The assets that were reported.
+    """
+    head = lake.resolve(target)
+    shown = latest_data_versions(instance, list(graph.dependencies))
+    reported: list[str] = []
+    for asset in graph.topological():
+        if asset not in shown:
+            continue
+        content = content_at(lake, head, asset) or ABSENT
+        if shown[asset][0] == content:
+            continue
+        lineage = lineage_at(lake, head, asset)
+        report_materialization(
+            instance,
+            asset,
+            content=content,
+            code_version=lineage.get("code_version"),
+            inputs=_inputs(lineage, latest_data_versions(instance, graph.dependencies[asset])),
+            metadata=_metadata(head, target, held_back),
+        )
+        reported.append(asset)
+    return tuple(reported)
+
+
+def lineage_at(lake: Lake, ref: str, asset: str) -> Mapping[str, Any]:
+    """Code version and input contents of what stands at an asset, from the commit that wrote it; empty if unknown."""
+    written = _written_by(lake, ref, asset)
+    if written is None:
+        return {}
+    return json.loads(written.metadata.get("lineage", "{}")).get(asset, {})
+
+
+def _written_by(lake: Lake, ref: str, asset: str) -> Commit | None:
+    first = next((o for o in lake.list(ref, asset) if o.path == asset or o.path.startswith(f"{asset}/")), None)
+    if first is None:
+        return None
+    try:
+        return lake.provenance(ref, first.path)
+    except NotFoundError:
+        return None
+
+
+def _inputs(lineage: Mapping[str, Any], shown: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int | None]]:
+    """Version and event of each input; the event only where the page still shows that version."""
+    recorded: Mapping[str, str] = lineage.get("inputs", {})
+    return {
+        dep: (version, shown[dep][1] if dep in shown and shown[dep][0] == version else None)
+        for dep, version in recorded.items()
+    }
+
+
+def _metadata(head: str, target: str, held_back: str | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"lake/branch": target, "lake/commit": head}
+    if held_back is not None:
+        metadata |= {"lake/published": False, "lake/held_back_on": held_back}
+    return metadata

@@ -1,0 +1,334 @@
+"""Everything of Dagster 1.13 that is not its public interface, in one place, with its own contract test.
+
+`tests/contract/test_dagster_internals.py` proves each function against the pinned release; an upgrade starts there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.execution.plan.handle import StepHandle
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.instance.ref import InstanceRef
+from dagster._utils.error import SerializableErrorInfo
+
+from dfp_platform.errors import NotFoundError
+
+ASSET_JOB = "__ASSET_JOB"
+"""The implicit job that materializes any selection of assets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What publishing needs of an asset graph, in lake words: assets by key path.
+
+    Attributes:
+        dependencies: the assets each asset is made from.
+        required: the blocking checks of each asset.
+        code_versions: the declared code version of each asset that has one.
+    """
+
+    dependencies: Mapping[str, tuple[str, ...]]
+    required: Mapping[str, tuple[str, ...]]
+    code_versions: Mapping[str, str]
+
+    def owner_of(self, path: str) -> str | None:
+        """The asset that owns a lake path: the longest key that is the path or a folder above it."""
+        parts = path.split("/")
+        names = ("/".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((name for name in names if name in self.dependencies), None)
+
+    def downstream(self, assets: Sequence[str]) -> tuple[str, ...]:
+        """`assets` and everything made from them, in topological order."""
+        reached = set(assets)
+        order = self.topological()
+        for asset in order:
+            if reached & set(self.dependencies[asset]):
+                reached.add(asset)
+        return tuple(asset for asset in order if asset in reached)
+
+    def topological(self) -> tuple[str, ...]:
+        """Every asset after all it is made from."""
+        done: dict[str, None] = {}
+
+        def visit(asset: str) -> None:
+            if asset in done or asset not in self.dependencies:
+                return
+            for dep in self.dependencies[asset]:
+                visit(dep)
+            done[asset] = None
+
+        for asset in sorted(self.dependencies):
+            visit(asset)
+        return tuple(done)
+
+
+def path_of(key: dg.AssetKey) -> str:
+    """The lake path an asset owns."""
+    return "/".join(key.path)
+
+
+def key_of(path: str) -> dg.AssetKey:
+    """The asset key of a lake path."""
+    return dg.AssetKey(path.split("/"))
+
+
+def graph_of(asset_graph: Any) -> Graph:
+    """Facts of an `AssetGraph` (of a job's asset layer, a repository or `Definitions`)."""
+    nodes = [asset_graph.get(key) for key in asset_graph.materializable_asset_keys]
+    required: dict[str, tuple[str, ...]] = {}
+    for node in nodes:
+        blocking = (key.name for key in node.check_keys if asset_graph.get(key).blocking)
+        required[path_of(node.key)] = tuple(sorted(blocking))
+    return Graph(
+        dependencies={path_of(n.key): tuple(sorted(path_of(key) for key in n.parent_keys)) for n in nodes},
+        required=required,
+        code_versions={path_of(n.key): n.code_version for n in nodes if n.code_version},
+    )
+
+
+# -- inside a step ----------------------------------------------------------------------------------------------
+
+
+def set_data_version(context: dg.OutputContext, content: str) -> None:
+    """Make `content` the data version of the materialization that an IO manager's output becomes."""
+    context.step_context.set_data_version(context.asset_key, dg.DataVersion(content))
+
+
+def step_graph(context: dg.OutputContext | dg.AssetExecutionContext) -> Graph:
+    """The asset graph a running step belongs to."""
+    if isinstance(context, dg.OutputContext):
+        return graph_of(context.step_context.job_def.asset_layer.asset_graph)
+    return graph_of(context.job_def.asset_layer.asset_graph)
+
+
+# -- inside an executor -----------------------------------------------------------------------------------------
+
+
+def plan_graph(plan_context: Any) -> Graph:
+    """The whole asset graph of the code location that a run belongs to."""
+    job = plan_context.job
+    if isinstance(job, ReconstructableJob):
+        # a job's own graph knows only the assets and checks it selected: the gate has to know the others too
+        return graph_of(job.repository.get_definition().asset_graph)
+    return graph_of(job.get_definition().asset_layer.asset_graph)
+
+
+def steps_by_asset(plan: ExecutionPlan) -> dict[str, str]:
+    """The step that makes each asset of a plan."""
+    return {
+        path_of(output.properties.asset_key): step.key
+        for step in plan.step_dict.values()
+        for output in step.step_outputs
+        if output.properties.asset_key is not None
+    }
+
+
+def steps_by_check(plan: ExecutionPlan) -> dict[tuple[str, str], str]:
+    """The step that evaluates each check of a plan, by (asset, check)."""
+    keys = (
+        (output.properties.asset_check_key, step.key)
+        for step in plan.step_dict.values()
+        for output in step.step_outputs
+    )
+    return {(path_of(key.asset_key), key.name): step for key, step in keys if key is not None}
+
+
+def step_failed(plan_context: Any, plan: ExecutionPlan, step: str, message: str) -> DagsterEvent:
+    """A failure of a step of the plan, recorded; it makes "re-execute from failure" run that step."""
+    error = SerializableErrorInfo(message=message, stack=[], cls_name="HeldBackError")
+    context = plan_context.for_step(plan.get_step_by_key(step))
+    return DagsterEvent.step_failure_event(context, StepFailureData(error=error, user_failure_data=None), message)
+
+
+def note(plan_context: Any, message: str) -> DagsterEvent:
+    """A line in the run's log."""
+    return DagsterEvent.engine_event(plan_context, message, EngineEventData())
+
+
+# -- the event log ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One asset check evaluation of a run, with the data version of what it judged if that run made it."""
+
+    asset: str
+    check: str
+    passed: bool
+    content: str | None
+    figure: float | None
+    limit: float | None
+
+
+def evaluations(instance: dg.DagsterInstance, run_id: str) -> list[Evaluation]:
+    """Every check evaluation of a run, oldest first; each knows the content its run had last materialized by then."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    contents: dict[str, str] = {}
+    found: list[Evaluation] = []
+    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            materialization = event.step_materialization_data.materialization
+            contents[path_of(materialization.asset_key)] = (materialization.tags or {}).get(DATA_VERSION_TAG, "")
+        else:
+            found.append(_evaluation(event.asset_check_evaluation_data, contents))
+    return found
+
+
+def _evaluation(data: Any, contents: Mapping[str, str]) -> Evaluation:
+    asset = path_of(data.asset_key)
+    stated = {name: value.value for name, value in data.metadata.items()}
+    return Evaluation(
+        asset=asset,
+        check=data.check_name,
+        passed=data.passed,
+        content=stated.get("lake/content") or contents.get(asset),
+        figure=stated.get("figure"),
+        limit=stated.get("limit"),
+    )
+
+
+def failed_steps(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
+    """Steps of a run that failed, with the message of the failure."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    events = (record.event_log_entry.dagster_event for record in records)
+    return {str(event.step_key): event.message or "" for event in events if event is not None}
+
+
+def completed_all_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether every step that a run was to execute has succeeded or was skipped."""
+    ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
+    records = instance.get_records_for_run(run.run_id, of_type=ended).records
+    done = {record.event_log_entry.step_key for record in records}
+    return set(_planned_steps(instance, run)) <= done
+
+
+def report_step_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> str:
+    """Record, on a run that is over, a failure of its last step, so that it can be re-executed; return the step."""
+    step = _planned_steps(instance, run)[-1]
+    error = SerializableErrorInfo(message=message, stack=[], cls_name="HeldBackError")
+    event = DagsterEvent(
+        event_type_value=dg.DagsterEventType.STEP_FAILURE.value,
+        job_name=run.job_name,
+        step_handle=StepHandle.parse_from_key(step),
+        step_kind_value="COMPUTE",
+        event_specific_data=StepFailureData(error=error, user_failure_data=None),
+        message=message,
+    )
+    instance.report_dagster_event(event, run.run_id)
+    return step
+
+
+def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    snapshot = instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
+    return list(run.step_keys_to_execute or snapshot.step_keys_to_execute)
+
+
+def latest_data_versions(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """What each asset's page shows: data version and storage id of its latest materialization, if it has one."""
+    shown: dict[str, tuple[str, int]] = {}
+    for record in instance.get_asset_records([key_of(asset) for asset in assets]):
+        latest = record.asset_entry.last_materialization_record
+        if latest is not None and latest.asset_materialization is not None:
+            tags = latest.asset_materialization.tags or {}
+            shown[path_of(record.asset_entry.asset_key)] = (tags.get(DATA_VERSION_TAG, ""), latest.storage_id)
+    return shown
+
+
+def report_materialization(
+    instance: dg.DagsterInstance,
+    asset: str,
+    *,
+    content: str,
+    code_version: str | None,
+    inputs: Mapping[str, tuple[str, int | None]],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Tell an asset's page what the lake holds.
+
+    Args:
+        inputs: data version and event (storage id) of each asset it was made from.
+    """
+    tags = {DATA_VERSION_TAG: content, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    if code_version:
+        tags[CODE_VERSION_TAG] = code_version
+    for dep, (version, event) in inputs.items():
+        tags[get_input_data_version_tag(key_of(dep))] = version
+        tags[get_input_event_pointer_tag(key_of(dep))] = "NULL" if event is None else str(event)
+    instance.report_runless_asset_event(dg.AssetMaterialization(key_of(asset), metadata=metadata, tags=tags))
+
+
+def project_instance(root: Path, storage: Path) -> dg.DagsterInstance:
+    """The instance that `dagster.yaml` in `root` describes, with its storage folder made absolute."""
+    folder = {"base_dir": str(storage)}
+    storage.mkdir(parents=True, exist_ok=True)
+    overrides = {"storage": {"sqlite": folder}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(root), overrides=overrides))
+
+
+# -- launching --------------------------------------------------------------------------------------------------
+
+
+def launch_here(
+    instance: dg.DagsterInstance,
+    module: str,
+    *,
+    job: str,
+    selection: Sequence[dg.AssetKey] | None,
+    tags: Mapping[str, str],
+    run_config: Mapping[str, Any] | None = None,
+    on_start: Callable[[str], None] = lambda run_id: None,
+) -> Iterator[DagsterEvent]:
+    """Run a job of a code location in this process, under its own executor, and yield its events.
+
+    Args:
+        module: the module that holds the `Definitions` as `defs`.
+        selection: assets to materialize; None: all of the job's.
+        on_start: called with the run's id before its first event.
+    """
+    recon = _reconstructable(module, job)
+    chosen = frozenset(selection) if selection is not None else None
+    if chosen is not None:
+        recon = recon.get_subset(asset_selection=chosen)
+    run = instance.create_run_for_job(
+        job_def=recon.get_definition(),
+        run_config=run_config or {},
+        tags=tags,
+        asset_selection=chosen,
+        job_code_origin=recon.get_python_origin(),
+    )
+    on_start(run.run_id)
+    yield from execute_run_iterator(recon, run, instance)
+
+
+def reexecute_here(instance: dg.DagsterInstance, module: str, run_id: str, *, whole: bool = False) -> str:
+    """Re-execute a run in this process, from its failure or as a whole; return the new run's id."""
+    parent = instance.get_run_by_id(run_id)
+    if parent is None:
+        raise NotFoundError(f"no run {run_id}", hint="list runs in the UI or with `dfp lake branches`", run_id=run_id)
+    recon = _reconstructable(module, parent.job_name)
+    if parent.asset_selection is not None:
+        recon = recon.get_subset(asset_selection=parent.asset_selection)
+    options = dg.ReexecutionOptions(run_id) if whole else dg.ReexecutionOptions.from_failure(run_id, instance)
+    with dg.execute_job(recon, instance=instance, reexecution_options=options, tags=parent.tags) as result:
+        return result.run_id
+
+
+def _reconstructable(module: str, job: str) -> Any:
+    return ReconstructableRepository.for_module(module, "defs").get_reconstructable_job(job)

@@ -1,0 +1,101 @@
+"""The lake as assets and IO managers see it: at the branch of their run, and writable only there."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from dfp_platform.errors import NotFoundError
+from dfp_platform.lake import open_lake
+from dfp_platform.lake.interface import Content, Lake
+from dfp_platform.lake.ownership import OwnedLake, run_branch
+from dfp_platform.resources.dagster_internals import Graph, path_of, step_graph
+from dfp_platform.schemas import MAIN, CommitId
+from dfp_platform.settings import settings
+
+
+def content_at(lake: Lake, ref: str, asset: str) -> str:
+    """Content id of what an asset owns at a ref; empty if nothing is there."""
+    from dfp_platform.catalog.content import content_of
+
+    try:
+        return content_of(lake, ref, asset)
+    except NotFoundError:
+        return ""
+
+
+class LakeResource(dg.ConfigurableResource):
+    """One lake. In a run under the publishing executor `ref` is the run's branch; elsewhere it is read-only.
+
+    Attributes:
+        address: folder or URI of the lake; empty: the configured one.
+        branch: what is read where there is no run, and by runs that were started without the publishing executor.
+    """
+
+    address: str = ""
+    branch: str = MAIN
+
+    _run_id: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        self._run_id = context.run.run_id if context.run else None
+
+    @cached_property
+    def _lake(self) -> Lake:
+        return open_lake(self.address or settings().lake_uri, create=True)
+
+    @cached_property
+    def _on_branch(self) -> bool:
+        return self._run_id is not None and run_branch(self._run_id) in self._lake.branches()
+
+    @property
+    def ref(self) -> str:
+        """The branch to read and write."""
+        return run_branch(str(self._run_id)) if self._on_branch else self.branch
+
+    @property
+    def store(self) -> Lake:
+        """The lake, fenced: it writes only this run's branch, and only while this run owns it."""
+        return OwnedLake(self._lake, self._run_id if self._on_branch else None, {"run": str(self._run_id)})
+
+    def writer(self, context: dg.OutputContext | dg.AssetExecutionContext, *assets: str) -> Lake:
+        """The lake for writing `assets`: every commit records code version and the content of each input."""
+        graph = step_graph(context)
+        lineage = {asset: self._lineage(graph, asset) for asset in assets}
+        recorded = {"assets": json.dumps(list(assets)), "lineage": json.dumps(lineage, sort_keys=True)}
+        return OwnedLake(self._lake, self._run_id if self._on_branch else None, {"run": str(self._run_id), **recorded})
+
+    def content(self, asset: str) -> str:
+        """Content id of an asset on the branch; empty if it is not there."""
+        return content_at(self._lake, self.ref, asset)
+
+    def write(self, context: dg.OutputContext, files: Mapping[str, Content]) -> CommitId:
+        """Put the files of an output's asset on the branch in one commit, instead of what lay there before."""
+        asset = path_of(context.asset_key)
+        old = {found.path for found in self._lake.list(self.ref, f"{asset}/")}
+        new = {f"{asset}/{name}": content for name, content in files.items()}
+        changes: dict[str, Content] = {**dict.fromkeys(old - new.keys()), **new}
+        return self.writer(context, asset).commit(self.ref, changes, message=f"write {asset}")
+
+    def located(self, asset: str) -> dict[str, Any]:
+        """Metadata of a materialization: where its content is."""
+        return {
+            "lake/branch": self.ref,
+            "lake/commit": dg.MetadataValue.text(self._lake.resolve(self.ref)),
+            "lake/content": self.content(asset),
+        }
+
+    def materialized(self, asset: str, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult:
+        """The result of an asset whose body has written its content itself."""
+        return dg.MaterializeResult(
+            asset_key=asset.split("/"),
+            metadata={**(metadata or {}), **self.located(asset)},
+            data_version=dg.DataVersion(self.content(asset)),
+        )
+
+    def _lineage(self, graph: Graph, asset: str) -> dict[str, Any]:
+        inputs = {dep: self.content(dep) for dep in graph.dependencies.get(asset, ())}
+        return {"code_version": graph.code_versions.get(asset), "inputs": inputs}
