@@ -54,6 +54,9 @@ def locked_file(path: Path, *, wait: bool = True) -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
-            yield True
+            try:
+                yield True
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # by hand: a process forked meanwhile holds the descriptor too
     finally:
         os.close(descriptor)

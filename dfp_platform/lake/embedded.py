@@ -170,8 +170,8 @@ class EmbeddedLake(Lake):
     def transaction(self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None) -> Iterator[str]:
         self._head(branch)
         name = f"tx-{secrets.token_hex(8)}"
-        self.create_branch(name, branch)
         try:
+            self.create_branch(name, branch)
             yield name
             self.merge(name, branch, message=message, metadata=metadata)
         finally:
