@@ -1,0 +1,58 @@
+"""What every exporter promises, and the exporters there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
+from dfp_platform.mobile.onnx import OnnxExporter
+
+
+class Runtime(Protocol):
+    """An exported model, loaded and ready to score on one thread."""
+
+    card: MobileCard
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores, shape ``(apps,)``, of raw feature values, shape ``(apps, features)``; more is more suspicious.
+
+        Raises:
+            InputError: the matrix has another number of columns than the model has features.
+        """
+        ...
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        """1 where a score is above the artifact's threshold, else 0."""
+        ...
+
+
+class Exporter(Protocol):
+    """One way out of PyTorch. A new one is one file here and one line in `EXPORTERS`; the contract tests find it."""
+
+    name: str
+    runtime: str
+
+    def export(self, files: Mapping[str, bytes]) -> MobileArtifact:
+        """The artifact of the autoencoder with these files (see `models.weights`): raw values in, score out.
+
+        Equal files give equal bytes, whatever the folder, the process or the time.
+
+        Raises:
+            InputError: the files hold a model that this exporter cannot export.
+        """
+        ...
+
+    def load(self, artifact: MobileArtifact) -> Runtime:
+        """The artifact, ready to score.
+
+        Raises:
+            CorruptLakeError: its bytes are no such model.
+        """
+        ...
+
+
+EXPORTERS: dict[str, Exporter] = {"onnx": OnnxExporter()}

@@ -1,0 +1,88 @@
+"""Does an artifact say what PyTorch says?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfp_platform.mobile.artifact import MobileArtifact
+from dfp_platform.mobile.interface import EXPORTERS
+from dfp_platform.models.records import Record
+from dfp_platform.models.weights import load_model
+
+ABSOLUTE = 1e-5
+RELATIVE = 1e-5
+"""A score ``b`` of the artifact and ``a`` of PyTorch agree if ``|a - b| <= ABSOLUTE + RELATIVE * |b|``."""
+
+MINIMUM_ROWS = 1_000
+_OUTLIERS = 256
+
+
+class Parity(Record):
+    """How far an artifact's scores are from PyTorch's.
+
+    Attributes:
+        artifact: the artifact's name.
+        rows: rows compared, outliers among them.
+        outliers: seeded rows beyond anything the data hold.
+        largest_difference: largest ``|a - b|`` of two scores (no unit).
+        share_of_tolerance: largest ``|a - b| / (ABSOLUTE + RELATIVE * |b|)``; at most 1 passes.
+        flipped: rows whose label differs; none may.
+        passed: the verdict.
+    """
+
+    artifact: str
+    rows: int
+    outliers: int
+    largest_difference: float
+    share_of_tolerance: float
+    flipped: int
+    passed: bool
+
+
+def check_parity(
+    weights: Mapping[str, bytes], artifact: MobileArtifact, matrix: NDArray[np.float32], *, seed: int
+) -> Parity:
+    """Scores of `artifact` against those of the model it was made from, on the given rows and on seeded outliers.
+
+    Args:
+        weights: files of the model, see `models.weights`.
+        artifact: what was exported from them.
+        matrix: raw feature values, shape ``(apps, features)``; outliers bring the comparison to at least 1,000 rows.
+        seed: of the outliers.
+    """
+    extremes = outliers(matrix, rows=max(_OUTLIERS, MINIMUM_ROWS - len(matrix)), seed=seed)
+    rows = np.concatenate([matrix, extremes])
+    model, runtime = load_model(weights), EXPORTERS[artifact.card.exporter].load(artifact)
+    expected, actual = model.score(rows), runtime.score(rows)
+    difference = np.abs(expected.astype(np.float64) - actual)
+    share = difference / (ABSOLUTE + RELATIVE * np.abs(actual))
+    flipped = int(np.count_nonzero(model.label(expected) != runtime.label(actual)))
+    unequal = not np.all(np.isfinite(actual))
+    return Parity(
+        artifact=artifact.card.name,
+        rows=len(rows),
+        outliers=len(extremes),
+        largest_difference=float(np.nan_to_num(difference, nan=np.finfo(np.float32).max).max()),
+        share_of_tolerance=float(np.nan_to_num(share, nan=np.finfo(np.float32).max).max()),
+        flipped=flipped,
+        passed=not unequal and flipped == 0 and bool(np.all(share <= 1)),
+    )
+
+
+def outliers(matrix: NDArray[np.float32], *, rows: int, seed: int) -> NDArray[np.float32]:
+    """Rows that stretch the data, shape ``(rows, features)``.
+
+    Each is a row of `matrix` (or of zeros) with features multiplied by up to a million, made unknown, or negative.
+    """
+    random = np.random.default_rng(seed)
+    base = matrix if len(matrix) else np.zeros((1, matrix.shape[1]), dtype=np.float32)
+    stretched = base[random.integers(len(base), size=rows)].copy()
+    touched = random.random(stretched.shape) < random.choice([0.01, 0.1, 0.5], size=(rows, 1))
+    factors = (10.0 ** random.uniform(0, 6, size=stretched.shape)).astype(np.float32)
+    stretched[touched] = (stretched[touched] + 1) * factors[touched]
+    stretched[random.random(stretched.shape) < 0.005] = np.nan
+    stretched[random.random(stretched.shape) < 0.005] = -1
+    return stretched
