@@ -19,6 +19,9 @@ from dfp_platform.catalog.table_sums import schema_hash, table_sum
 FORCED_PROPERTIES = {"gc.enabled": "false", "write.metadata.delete-after-commit.enabled": "false"}
 """On every table, always: engines that clean up after themselves delete files that another branch needs."""
 
+INTENT = "lake.intent"
+"""Property of our own snapshots: `partitions` replaced whole partitions, `files` chose files, whatever their rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -78,6 +81,9 @@ def repeats(base: Pointer, young: Pointer, updates: tuple[TableUpdate, ...]) -> 
     refs = [update for update in updates if isinstance(update, SetSnapshotRefUpdate)]
     if len(added) + len(refs) != len(updates) or any(ref.ref_name != MAIN_BRANCH for ref in refs):
         return False
-    operations = {snapshot.summary.operation if snapshot.summary else None for snapshot in added}
+    summaries = [snapshot.summary for snapshot in added if snapshot.summary]
+    if any(summary.additional_properties.get(INTENT) == "files" for summary in summaries):
+        return False
+    operations = {summary.operation for summary in summaries}
     replacing = {Operation.OVERWRITE, Operation.DELETE}
     return bool(operations & replacing) and operations <= replacing | {Operation.APPEND}

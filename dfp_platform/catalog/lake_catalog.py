@@ -87,8 +87,13 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         return self._existing(self.head(), self.identifier_to_tuple(identifier))
 
     def load_table(self, identifier: AnyIdentifier) -> Table:
+        return self.loaded(identifier)[1]
+
+    def loaded(self, identifier: AnyIdentifier) -> tuple[Pointer, Table]:
+        """A table and its pointer, of one and the same commit. Raises NoSuchTableError."""
         name = self.identifier_to_tuple(identifier)
-        return self._table(name, self._existing(self.head(), name))
+        pointer = self._existing(self.head(), name)
+        return pointer, self._table(name, pointer)
 
     def table_exists(self, identifier: AnyIdentifier) -> bool:
         return self._find(self.head(), self.identifier_to_tuple(identifier)) is not None

@@ -173,14 +173,15 @@ def _rows(files: Iterable[DataFile]) -> int:
 
 
 def _described(field: NestedField) -> list[object]:
-    return [field.name, _described_type(field.field_type)]
+    return [field.name, described_type(field.field_type)]
 
 
-def _described_type(kind: IcebergType) -> object:
+def described_type(kind: IcebergType) -> object:
+    """A type by its names and parts, as JSON would have it: free of field ids and nullability."""
     if isinstance(kind, StructType):
         return ["struct", [_described(field) for field in kind.fields]]
     if isinstance(kind, ListType):
-        return ["list", _described_type(kind.element_type)]
+        return ["list", described_type(kind.element_type)]
     if isinstance(kind, MapType):
-        return ["map", _described_type(kind.key_type), _described_type(kind.value_type)]
+        return ["map", described_type(kind.key_type), described_type(kind.value_type)]
     return str(kind)
