@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import lake, runs
+from dfp_platform.cli import lake, questions, runs
 
 app = typer.Typer(
     name="dfp",
@@ -35,4 +35,5 @@ def dfp(
 
 
 runs.register(app)
+questions.register(app)
 app.add_typer(lake.app, name="lake")

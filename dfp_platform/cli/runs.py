@@ -14,6 +14,7 @@ from dfp_platform.errors import HeldBackError
 
 if TYPE_CHECKING:
     from dfp_platform.publishing.launch import RunOutcome
+    from dfp_platform.resources.dagster_internals import Graph
 
 Branch = Annotated[str | None, typer.Option(help="Publish to this branch instead of the configured one.")]
 Base = Annotated[
@@ -51,8 +52,17 @@ def publish(
 ) -> None:
     """Try to publish a run again: the same gate, on what stands on its branch now."""
     from dfp_platform.publishing.launch import publish_run
+    from dfp_platform.resources.dagster_internals import project_instance
+    from dfp_platform.settings import PROJECT_ROOT, settings
 
-    report(publish_run(run_id), as_json=as_json)
+    with project_instance(PROJECT_ROOT, settings().dagster_home) as instance:
+        outcome = publish_run(run_id.removeprefix("run-"), instance=instance, graph=_graph())
+    if as_json:
+        print_json(outcome)
+    if outcome.reasons:
+        raise _held_back(outcome.run_id, outcome.branch, [reason.sentence for reason in outcome.reasons])
+    if not as_json:
+        out().print(f"run {outcome.run_id} is published: {outcome.commit}")
 
 
 def train(
@@ -95,12 +105,18 @@ def report(outcome: RunOutcome, *, as_json: bool) -> None:
     elif outcome.success:
         out().print(Text("published ", style="bold green") + Text(_where(outcome)))
     if not outcome.success:
-        raise HeldBackError(
-            "\n".join([f"run {outcome.run_id} was not published", *_why(outcome)]),
-            hint=f"look: dfp lake diff main..{outcome.branch}; mend it, then: dfp publish {outcome.run_id}",
-            run_id=outcome.run_id,
-            branch=outcome.branch,
-        )
+        failed = [f"{step}: {message}" for step, message in outcome.failed.items()]
+        raise _held_back(outcome.run_id, outcome.branch, [*outcome.reasons] or failed)
+
+
+def _held_back(run_id: str, branch: str, reasons: list[str]) -> HeldBackError:
+    return HeldBackError(
+        "\n".join([f"run {run_id} was not published", *(f"  {reason}" for reason in reasons)]),
+        hint=f"look: dfp lake diff main..{branch}; mend it, then: dfp publish {run_id}",
+        run_id=run_id,
+        branch=branch,
+        reasons=reasons,
+    )
 
 
 def _where(outcome: RunOutcome) -> str:
@@ -109,16 +125,16 @@ def _where(outcome: RunOutcome) -> str:
     return f"run {outcome.run_id} as {outcome.published_commit[:12]} in {outcome.seconds:.1f} s"
 
 
-def _why(outcome: RunOutcome) -> list[str]:
-    return [f"  {reason}" for reason in outcome.reasons] or [f"  {s}: {m}" for s, m in outcome.failed.items()]
+def _graph() -> Graph:
+    from dfp_platform.definitions import defs
+    from dfp_platform.resources.dagster_internals import graph_of
+
+    return graph_of(defs.resolve_asset_graph())
 
 
 def _dependencies() -> dict[str, tuple[str, ...]]:
     """What each asset of the code location is made from."""
-    from dfp_platform.definitions import defs
-    from dfp_platform.resources.dagster_internals import graph_of
-
-    return dict(graph_of(defs.resolve_asset_graph()).dependencies)
+    return dict(_graph().dependencies)
 
 
 def _value_of(choice: str, name: str) -> str:
