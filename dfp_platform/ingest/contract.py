@@ -148,7 +148,7 @@ class Border:
     def _repeats(self, batch: Batch, rows: pl.DataFrame) -> list[Offence]:
         """Apps that an earlier row already landed."""
         found = []
-        for row, digest in enumerate(rows["sha256"].to_list(), start=batch.first_row):
+        for row, digest in zip(batch.numbers, rows["sha256"].to_list(), strict=True):
             key = (digest or "").encode()
             if len(key) == 64 and (first := self._seen.setdefault(key, (batch.file, row))) != (batch.file, row):
                 where = f"row {first[1]}" if first[0] == batch.file else f"row {first[1]} of {first[0]}"
@@ -163,7 +163,7 @@ def _offences(batch: Batch, rows: pl.DataFrame, implausible_dates: ImplausibleDa
     import pandera.errors
 
     found = [
-        Offence(batch.file, batch.first_row + index, batch.named[column], text, _unread_problem(column), "type")
+        Offence(batch.file, batch.numbers[index], batch.named[column], text, _unread_problem(column), "type")
         for column, cells in batch.unread.items()
         for index, text in cells.items()
         if implausible_dates == "reject" or BY_LANDED[column].kind != "date"
@@ -187,7 +187,7 @@ def _broken(rule: Rule, batch: Batch, rows: pl.DataFrame) -> Iterator[Offence]:
             if index not in batch.unread.get(column, ()):
                 value = rows[column][index]
                 text = "" if value is None else str(value)
-                yield Offence(batch.file, batch.first_row + index, batch.named[column], text, rule.problem, rule.kind)
+                yield Offence(batch.file, batch.numbers[index], batch.named[column], text, rule.problem, rule.kind)
 
 
 def _unread_problem(column: str) -> str:

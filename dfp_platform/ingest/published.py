@@ -7,13 +7,10 @@ categories, and empty or ``None`` where a package could not be taken apart.
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from dfp_platform.errors import InputError
 from dfp_platform.ingest.columns import (
@@ -27,12 +24,10 @@ from dfp_platform.ingest.columns import (
     Column,
     landed_schema,
 )
+from dfp_platform.ingest.reading import Table
 
 if TYPE_CHECKING:
     import polars as pl
-
-BLOCK_BYTES = 8 << 20
-"""Text read at a time; about 7,000 rows."""
 
 _NOTHING = ("", "None", "none", "nan", "NaN", "null", "NULL")
 """How the published files write a missing value."""
@@ -41,48 +36,34 @@ _DATE_FORMS = ("%Y-%m-%d", "%m/%d/%Y")
 
 
 @dataclass(frozen=True, slots=True)
-class CsvFile:
-    """A CSV that can be opened again and again: by itself, or inside a zip. `name` is what errors call it."""
-
-    name: str
-    open: Callable[[], BinaryIO]
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """Some rows of one file in landed names and types, and the cells that could not be read as such.
 
     Attributes:
         file: the file's name.
-        first_row: number of its first row; 1 is the first data row of the file.
+        numbers: the number of each row in the file; 1 is the first one beneath the header.
         rows: landed columns in landed order; an unreadable cell is null.
         named: landed name → the file's own name of the column.
         unread: landed name → row index within the batch → the text that is no value of that column.
     """
 
     file: str
-    first_row: int
+    numbers: Sequence[int]
     rows: pl.DataFrame
     named: Mapping[str, str]
     unread: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
-
-def header(file: CsvFile) -> list[str]:
-    """The column names a file starts with. Raises InputError for an empty file and for one that is no text."""
-    with file.open() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-        try:
-            names = next(csv.reader(text), [])
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(
-                f"{file.name} is not a CSV: its first line cannot be read as text",
-                hint="give a CSV file in UTF-8, or a zip that holds one",
-                file=file.name,
-            ) from error
-    if not names:
-        raise InputError(
-            f"{file.name} is empty", hint="give a KronoDroid CSV; its first line names 486 columns", file=file.name
+    def keeping(self, kept: pl.Series) -> Batch:
+        """The batch without the rows for which `kept` is false."""
+        indices = kept.arg_true().to_list()
+        moved = {old: new for new, old in enumerate(indices)}
+        unread = {
+            column: {moved[index]: text for index, text in cells.items() if index in moved}
+            for column, cells in self.unread.items()
+        }
+        return replace(
+            self, numbers=[self.numbers[index] for index in indices], rows=self.rows.filter(kept), unread=unread
         )
-    return names
 
 
 def matched(names: list[str], *, file: str) -> dict[str, str | None]:
@@ -126,79 +107,25 @@ def _refuse(columns: list[str], problem: str, step: str, file: str) -> None:
         )
 
 
-def batches(file: CsvFile) -> Iterator[Batch]:
-    """The rows of one CSV in their order, a few thousand at a time.
+def batches(table: Table) -> Iterator[Batch]:
+    """The rows of one table in their order, a few thousand at a time.
 
     Raises:
         InputError: the file is empty or has no rows, its columns are not KronoDroid's, a row has too few or too many
             cells, or the text ends or breaks in the middle.
     """
-    source = matched(header(file), file=file.name)
-    first_row = 1
-    for cells in _text_batches(file):
-        yield _landed(cells, source, file=file.name, first_row=first_row)
-        first_row += cells.height
-    if first_row == 1:
+    source = matched(table.header(), file=table.name)
+    done = 0
+    for cells in table.texts(None):
+        yield _landed(cells, source, file=table.name, numbers=range(done + 1, done + 1 + cells.height))
+        done += cells.height
+    if not done:
         raise InputError(
-            f"{file.name} has a header and no rows", hint="give a file with at least one app", file=file.name
+            f"{table.name} has a header and no rows", hint="give a file with at least one app", file=table.name
         )
 
 
-def _text_batches(file: CsvFile) -> Iterator[pl.DataFrame]:
-    """Every cell as text; rows that do not fit the header are refused by number."""
-    import polars as pl
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    names = header(file)
-    ragged: list[tuple[int, int]] = []
-
-    def refuse(row: arrow_csv.InvalidRow) -> str:
-        ragged.append((row.number - 1, row.actual_columns))  # arrow counts the header as row 1
-        return "error"
-
-    with file.open() as stream:
-        try:
-            for batch in arrow_csv.open_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-                parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types={name: pa.string() for name in names}, strings_can_be_null=False
-                ),
-            ):
-                if batch.num_rows:
-                    yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch]).rename_columns(names)))
-        except pa.ArrowInvalid as error:
-            if "Empty CSV" in str(error):
-                return  # a header and nothing after it: `batches` says so
-            raise _unreadable(file.name, ragged, names, error) from error
-
-
-def _unreadable(file: str, ragged: list[tuple[int, int]], names: list[str], error: Exception) -> InputError:
-    """The error for text that is no CSV of this header, with the place where one is known."""
-    again = "take the file again from its publisher"
-    if ragged:
-        row, found = ragged[0]
-        return InputError(
-            f"{file}: row {row} has {found} cells where the header names {len(names)}",
-            hint=f"the file may be cut off, or the row has a stray comma or quote: mend the row, or {again}",
-            file=file,
-            row=row,
-        )
-    if place := re.search(r"CSV column #(\d+): Row #(\d+): .*UTF8", str(error)):
-        column, row = names[int(place[1])], int(place[2]) - 1
-        return InputError(
-            f"{file}: row {row}, column {column!r} holds bytes that are not UTF-8 text",
-            hint=f"save the file as UTF-8, or {again}",
-            file=file,
-            row=row,
-            column=column,
-        )
-    return InputError(f"{file} cannot be read as a CSV: {error}", hint=again, file=file)
-
-
-def _landed(cells: pl.DataFrame, source: Mapping[str, str | None], *, file: str, first_row: int) -> Batch:
+def _landed(cells: pl.DataFrame, source: Mapping[str, str | None], *, file: str, numbers: Sequence[int]) -> Batch:
     """One batch of text under landed names and types."""
     import polars as pl
 
@@ -212,7 +139,7 @@ def _landed(cells: pl.DataFrame, source: Mapping[str, str | None], *, file: str,
     named = {landed: name or landed for landed, name in source.items()}
     if (dated := source["highest_date"]) in ARCHIVE_DATES:
         named |= {"year": dated, "year_month": dated}
-    return Batch(file, first_row, rows, named, _unread(cells, rows, source))
+    return Batch(file, numbers, rows, named, _unread(cells, rows, source))
 
 
 def _typed(column: Column, name: str | None, dtype: pl.DataType) -> pl.Expr:
