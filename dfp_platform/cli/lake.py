@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dfp_platform.cli import code_location
 from dfp_platform.cli.screen import Json, out, print_json, print_table, size
 from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
 from dfp_platform.schemas import MAIN, Commit, Difference
@@ -124,6 +125,35 @@ def merge(
     if as_json:
         return print_json({"branch": into, "commit": head, "changed": head != before})
     return out().print(f"{into} is at {head[:12]}" if head != before else f"{source} brings nothing new to {into}")
+
+
+@app.command()
+def revert(
+    what: Annotated[str, typer.Argument(help="A commit, or the id of a published run.", metavar="COMMIT|RUN")],
+    branch: Annotated[str | None, typer.Option(help="The branch it was published to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take a publication back by a new commit, and everything that followed it: online features, aliases, pages."""
+    from dfp_platform.publishing.promotions import settle
+    from dfp_platform.publishing.truth import tell_truth
+    from dfp_platform.settings import settings
+
+    lake, target = opened(), branch or settings().branch
+    taken_back = _publication(lake, target, what)
+    head = lake.revert(target, taken_back)
+    settle(lake, target)
+    with code_location.instance() as instance:
+        tell_truth(instance, lake, code_location.graph(), target)
+    if as_json:
+        return print_json({"branch": target, "reverted": taken_back, "commit": head})
+    return out().print(f"{target} is at {head[:12]}, without {taken_back[:12]}")
+
+
+def _publication(lake: Lake, target: str, what: str) -> str:
+    """The commit that `what` means: the one by which a run was published, else the commit itself."""
+    run_id = what.removeprefix("run-")
+    published = (c.id for c in lake.log(target) if c.metadata.get("run") == run_id and "published" in c.metadata)
+    return next(published, None) or lake.resolve(what)
 
 
 @app.command()

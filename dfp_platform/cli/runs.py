@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from dfp_platform.cli import code_location
 from dfp_platform.cli.narration import Narrator
 from dfp_platform.cli.screen import Json, err, out, print_json
 from dfp_platform.cli.selection import chosen
@@ -14,7 +15,6 @@ from dfp_platform.errors import HeldBackError
 
 if TYPE_CHECKING:
     from dfp_platform.publishing.launch import RunOutcome
-    from dfp_platform.resources.dagster_internals import Graph
 
 Branch = Annotated[str | None, typer.Option(help="Publish to this branch instead of the configured one.")]
 Base = Annotated[
@@ -52,11 +52,9 @@ def publish(
 ) -> None:
     """Try to publish a run again: the same gate, on what stands on its branch now."""
     from dfp_platform.publishing.launch import publish_run
-    from dfp_platform.resources.dagster_internals import project_instance
-    from dfp_platform.settings import PROJECT_ROOT, settings
 
-    with project_instance(PROJECT_ROOT, settings().dagster_home) as instance:
-        outcome = publish_run(run_id.removeprefix("run-"), instance=instance, graph=_graph())
+    with code_location.instance() as instance:
+        outcome = publish_run(run_id.removeprefix("run-"), instance=instance, graph=code_location.graph())
     if as_json:
         print_json(outcome)
     if outcome.reasons:
@@ -125,16 +123,9 @@ def _where(outcome: RunOutcome) -> str:
     return f"run {outcome.run_id} as {outcome.published_commit[:12]} in {outcome.seconds:.1f} s"
 
 
-def _graph() -> Graph:
-    from dfp_platform.definitions import defs
-    from dfp_platform.resources.dagster_internals import graph_of
-
-    return graph_of(defs.resolve_asset_graph())
-
-
 def _dependencies() -> dict[str, tuple[str, ...]]:
     """What each asset of the code location is made from."""
-    return dict(_graph().dependencies)
+    return dict(code_location.graph().dependencies)
 
 
 def _value_of(choice: str, name: str) -> str:
