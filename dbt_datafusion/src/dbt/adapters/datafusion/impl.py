@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +43,22 @@ class DataFusionAdapter(SQLAdapter):
         """A running query cannot be stopped from another thread."""
         return False
 
-    @property
-    def engine(self) -> Engine:
-        """The engine behind this thread's connection."""
-        return self.connections.get_thread_connection().handle.engine
+    @contextmanager
+    def engine(self, doing: str) -> Iterator[Engine]:
+        """The engine behind this thread's connection; what the catalog complains of becomes dbt's own error.
+
+        Args:
+            doing: what it is used for, for the log.
+        """
+        with self.connections.exception_handler(doing):
+            yield self.connections.get_thread_connection().handle.engine
 
     # The catalog
 
     def list_schemas(self, database: str) -> list[str]:
         """Every namespace."""
-        return [".".join(namespace) for namespace in self.engine.catalog.list_namespaces()]
+        with self.engine("list namespaces") as engine:
+            return [".".join(namespace) for namespace in engine.catalog.list_namespaces()]
 
     def check_schema_exists(self, database: str, schema: str) -> bool:
         """Whether the namespace is there."""
@@ -58,41 +66,46 @@ class DataFusionAdapter(SQLAdapter):
 
     def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
         """Every table and view of a namespace; none if it is not there."""
-        return [
-            self.Relation.create(
-                database=schema_relation.database,
-                schema=schema_relation.schema,
-                identifier=table.name()[-1],
-                type=RelationType.View if write.VIEW_QUERY in table.properties else RelationType.Table,
-            )
-            for table in docs.tables(self.engine.catalog, schema_relation.schema)
-        ]
+        with self.engine(f"list {schema_relation}") as engine:
+            return [
+                self.Relation.create(
+                    database=schema_relation.database,
+                    schema=schema_relation.schema,
+                    identifier=table.name()[-1],
+                    type=RelationType.View if write.VIEW_QUERY in table.properties else RelationType.Table,
+                )
+                for table in docs.tables(engine.catalog, str(schema_relation.schema))
+            ]
 
     def get_columns_in_relation(self, relation: BaseRelation) -> list[BaseColumn]:
-        """The columns of a table or view, in order."""
-        table = self.engine.catalog.load_table((relation.schema, relation.identifier))
-        return [self.Column(field.name, sql_name(field.type)) for field in scan.arrow_schema(table)]
+        """The columns of a table or view, in order; none if it is not there."""
+        with self.engine(f"columns of {relation}") as engine:
+            table = write.load_if_exists(engine.catalog, _identifier(relation))
+            return _columns(scan.arrow_schema(table)) if table else []
 
     @available.parse_list
     def get_column_schema_from_query(self, sql: str) -> list[BaseColumn]:
         """The columns a query would return. It is planned, not run."""
-        return [self.Column(field.name, sql_name(field.type)) for field in self.engine.plan(sql).schema()]
+        with self.engine(sql) as engine:
+            return _columns(engine.plan(sql).schema())
 
     def _get_one_catalog(
         self, information_schema: InformationSchema, schemas: set[str], used_schemas: frozenset[tuple[str, str]]
     ) -> agate.Table:
-        rows = [
-            row
-            for schema in sorted(schemas)
-            for table in docs.tables(self.engine.catalog, schema)
-            for row in docs.catalog_rows(table, database=str(information_schema.database))
-        ]
+        with self.engine("docs") as engine:
+            rows = [
+                row
+                for schema in sorted(schemas)
+                for table in docs.tables(engine.catalog, schema)
+                for row in docs.catalog_rows(table, database=str(information_schema.database))
+            ]
         return self._catalog_filter_table(docs.catalog_table(rows), used_schemas)
 
     @available.parse_none
     def persist_relation_docs(self, relation: BaseRelation, comment: str | None, columns: dict[str, str]) -> None:
         """Store descriptions as the table's comment and its columns' docs, by one commit, or none if they are there."""
-        docs.describe(self.engine.catalog.load_table((relation.schema, relation.identifier)), comment, columns)
+        with self.engine(f"describe {relation}") as engine:
+            docs.describe(engine.catalog.load_table(_identifier(relation)), comment, columns)
 
     # Seeds
 
@@ -103,12 +116,13 @@ class DataFusionAdapter(SQLAdapter):
         Args:
             types: SQL type of the columns that are not to have the type their values suggest.
         """
-        kinds = [
-            self.engine.arrow_type(types.get(name) or self.convert_type(rows, index) or "varchar")
-            for index, name in enumerate(rows.column_names)
-        ]
-        arrays = [_array(column, kind) for column, kind in zip(rows.columns, kinds, strict=True)]
-        self.engine.store((relation.schema, relation.identifier), pa.table(arrays, names=list(rows.column_names)))
+        with self.engine(f"store {relation}") as engine:
+            kinds = [
+                engine.arrow_type(types.get(name) or self.convert_type(rows, index) or "varchar")
+                for index, name in enumerate(rows.column_names)
+            ]
+            arrays = [_array(column, kind) for column, kind in zip(rows.columns, kinds, strict=True)]
+            engine.store(_identifier(relation), pa.table(arrays, names=list(rows.column_names)))
 
     @classmethod
     def convert_text_type(cls, agate_table: agate.Table, col_idx: int) -> str:
@@ -131,6 +145,14 @@ class DataFusionAdapter(SQLAdapter):
     def convert_datetime_type(cls, agate_table: agate.Table, col_idx: int) -> str:
         """SQL type of a seed's points in time."""
         return "timestamp"
+
+
+def _identifier(relation: BaseRelation) -> tuple[str, str]:
+    return str(relation.schema), str(relation.identifier)
+
+
+def _columns(schema: pa.Schema) -> list[BaseColumn]:
+    return [DataFusionColumn(field.name, sql_name(field.type)) for field in schema]
 
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:

@@ -111,8 +111,11 @@ def _commit(transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Se
                 snapshot.delete_data_file(file)
             for file in files:
                 snapshot.append_data_file(file)
-    # From here on nothing is removed: a commit whose outcome is unknown may have landed.
-    transaction.commit_transaction()
+    # A commit that fails removes nothing: its outcome may be unknown.
+    after = transaction.commit_transaction().metadata
+    if files and snapshot.snapshot_id not in {known.snapshot_id for known in after.snapshots}:
+        # The catalog found the rows equal to those it had and kept its table as it was.
+        _remove(transaction, [file.file_path for file in files])
     return sum(file.record_count for file in files)
 
 
@@ -126,10 +129,14 @@ def _write(transaction: Transaction, batches: Iterable[pa.RecordBatch]) -> list[
         _write_parquet(metadata, io, batches, locations)
         return [parquet_file_to_data_file(io, metadata, location) for location in locations]
     except BaseException:
-        for location in locations:
-            with suppress(OSError):
-                io.delete(location)
+        _remove(transaction, locations)
         raise
+
+
+def _remove(transaction: Transaction, locations: Iterable[str]) -> None:
+    for location in locations:
+        with suppress(OSError):
+            transaction._table.io.delete(location)
 
 
 def _write_parquet(
