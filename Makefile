@@ -24,7 +24,7 @@ demo: $(DEMO_ENV) ## raw apps to a measured, published model; ends with what cam
 	@$(BIN)/dfp demo
 
 dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made
-	@$(BIN)/dagster dev
+	@env -u DAGSTER_HOME $${DFP_HOME:+DAGSTER_HOME="$$DFP_HOME/dagster"} $(BIN)/dagster dev
 
 test: $(DEV_ENV) ## all tests
 	@$(BIN)/python -m pytest -n 2

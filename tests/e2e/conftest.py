@@ -1,0 +1,93 @@
+"""The state that a small demo leaves, made once for all end-to-end tests, and servers that are always ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+ROWS = 400
+"""Apps per device: enough for every station, small enough for seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A folder like the root of a checkout, whose `.dfp` holds what `dfp demo` made, and what the demo printed."""
+
+    root: Path
+    environment: Mapping[str, str]
+    printed: str
+
+    @property
+    def home(self) -> Path:
+        return self.root / ".dfp"
+
+
+def environment_for(root: Path) -> dict[str, str]:
+    """The environment of a person in `root`, without this person's own settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DFP_", "DAGSTER_", "KAGGLE_", "LAKEFS_"))}
+    kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return kept | {"DFP_HOME": str(root / ".dfp"), "DFP_SOURCE": "sample", "DFP_SAMPLE_ROWS": str(ROWS)}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """One `dfp demo` on the sample. Shared by all workers, so tests leave it as it is."""
+    from dfp_platform.settings import PROJECT_ROOT
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, done = shared / "demo", shared / "demo" / "printed.txt"
+    environment = environment_for(root)
+    with FileLock(shared / "demo.lock"):
+        if not done.exists():
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir()
+            for name in ("dagster.yaml", "workspace.yaml"):
+                shutil.copy(PROJECT_ROOT / name, root)
+            ended = subprocess.run(
+                ["dfp", "demo"], cwd=root, env=environment, capture_output=True, text=True, check=False
+            )
+            assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+            done.write_text(ended.stdout)
+    return Demo(root, environment, done.read_text())
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes put in this list are ended after the test, with everything they started."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        family = [process.pid, *(child.pid for child in _children(process.pid))]
+        process.terminate()
+        gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)], timeout=15)
+        for left in alive:
+            left.kill()
+        process.wait(timeout=10)
+        assert len(gone) + len(alive) <= len(family)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

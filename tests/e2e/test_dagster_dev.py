@@ -1,0 +1,90 @@
+"""A bare `dagster dev` in the root, with no DAGSTER_HOME, shows what `make demo` made, and stays small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.conftest import Demo
+
+MEMORY_LIMIT = 700e6
+"""Bytes of proportional set size that all processes of `dagster dev` may take together."""
+
+NOT_AT_LOAD = ("mlflow", "feast", "pyspark", "kubernetes", "torch", "tensorflow")
+
+MATERIALIZED = """{ assetsOrError { ... on AssetConnection { nodes {
+    key { path } assetMaterializations(limit: 1) { runId metadataEntries { label } } } } } }"""
+
+
+def ask(port: int, question: str) -> dict[str, Any]:
+    answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": question}, timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def until_it_answers(port: int, process: subprocess.Popen[bytes], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "dagster dev ended by itself"
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    pytest.fail(f"dagster dev did not answer within {seconds} s")
+
+
+def proportional_memory(pid: int) -> float:
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(process.memory_full_info().pss for process in family)
+
+
+@pytest.fixture
+def dagster_dev(demo: Demo, free_port: int, started: list, tmp_path: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    with (tmp_path / "dev.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["dagster", "dev", "--port", str(free_port)], cwd=demo.root, env=demo.environment, stdout=log, stderr=log
+        )
+    started.append(process)
+    until_it_answers(free_port, process, seconds=90)
+    return free_port, process
+
+
+@pytest.mark.timeout(400)
+def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_dev: tuple) -> None:
+    port, process = dagster_dev
+    nodes = ask(port, MATERIALIZED)["assetsOrError"]["nodes"]
+    latest = {"/".join(node["key"]["path"]): node["assetMaterializations"] for node in nodes}
+    assert {"raw/kronodroid_real_device", "tables/marts/fct_training_dataset", "reports/summary"} <= set(latest)
+    assert [asset for asset, events in latest.items() if not events] == []
+    labels = {entry["label"] for events in latest.values() for event in events for entry in event["metadataEntries"]}
+    assert {"lake/commit", "lake/branch"} <= labels
+    locations = ask(port, "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }")
+    assert locations["workspaceOrError"]["locationEntries"] == [{"name": "dfp", "loadStatus": "LOADED"}]
+    if sys.platform == "linux":  # elsewhere the kernel does not share a page's size among its users
+        assert proportional_memory(process.pid) <= MEMORY_LIMIT
+
+
+def test_loading_the_definitions_imports_nothing_heavy_and_takes_less_than_ten_seconds() -> None:
+    """The best of two, because other processes share the machine."""
+    seconds = []
+    for _ in range(2):
+        before = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", "import dfp_platform.definitions, sys; print(*sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seconds.append(time.monotonic() - before)
+    loaded = set(done.stdout.split())
+    assert "dagster" in loaded
+    assert loaded & set(NOT_AT_LOAD) == set()
+    assert min(seconds) < 10
