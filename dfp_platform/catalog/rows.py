@@ -78,7 +78,7 @@ def _sum_batch(batch: pa.RecordBatch) -> RowSum:
 
 
 def _sum_block(block: pa.RecordBatch) -> RowSum:
-    one, two = np.zeros(block.num_rows, np.uint64), np.zeros(block.num_rows, np.uint64)
+    one, two = np.full(block.num_rows, _ONE), np.full(block.num_rows, _TWO)  # a row of nulls is a row too
     for name, column in zip(block.schema.names, block.columns, strict=True):
         _add_column(one, two, name, column)
     one = _mix(one + (two >> _S31) * _ONE)

@@ -1,0 +1,487 @@
+"""What the catalog promises on every kind of lake: tables follow refs, and nothing is lost or half there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NamespaceNotEmptyError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    NoSuchViewError,
+    TableAlreadyExistsError,
+)
+
+from dfp_platform.catalog import LakeCatalog, content_of, open_catalog, read_pointer
+from dfp_platform.errors import MergeConflictError, NotFoundError, PermanentError, ReadOnlyError
+from dfp_platform.lake import Lake
+
+APPS = pa.table({"sha256": ["a", "b"], "malware": pa.array([0, 1], pa.int32())})
+
+
+@pytest.fixture
+def catalog(lake: Lake) -> LakeCatalog:
+    catalog = open_catalog(lake, "main")
+    catalog.create_namespace("marts")
+    return catalog
+
+
+def rows(catalog: LakeCatalog, identifier="marts.apps") -> int:
+    return catalog.load_table(identifier).scan().to_arrow().num_rows
+
+
+def make(catalog: LakeCatalog, identifier="marts.apps", data: pa.Table = APPS):
+    table = catalog.create_table(identifier, data.schema)
+    table.append(data)
+    return table
+
+
+# -- branches ---------------------------------------------------------------------------------------------------------
+
+
+def test_pyiceberg_loads_the_catalog_by_its_property(lake, catalog):
+    make(catalog)
+    loaded = load_catalog("lake", **{"py-catalog-impl": "dfp_platform.catalog.LakeCatalog", "lake": lake.uri})
+    assert type(loaded) is LakeCatalog
+    assert loaded.load_table("marts.apps").scan().to_arrow().num_rows == 2
+    dev = {"py-catalog-impl": "dfp_platform.catalog.LakeCatalog", "lake": lake.uri, "ref": "dev"}
+    lake.create_branch("dev")
+    load_catalog("lake", **dev).load_table("marts.apps").append(APPS)
+    assert (rows(loaded), rows(open_catalog(lake, "dev"))) == (2, 4)
+
+
+def test_a_branch_does_not_see_later_commits_of_main_nor_main_those_of_the_branch(lake, catalog):
+    make(catalog)
+    lake.create_branch("dev")
+    dev = open_catalog(lake, "dev")
+    catalog.load_table("marts.apps").append(APPS)
+    dev.load_table("marts.apps").delete("malware = 1")
+    dev.create_table("marts.other", APPS.schema)
+    assert (rows(catalog), rows(dev)) == (4, 1)
+    assert not catalog.table_exists("marts.other")
+
+
+def test_a_merge_moves_tables_and_files_in_one_commit(lake, catalog):
+    make(catalog)
+    lake.create_branch("dev")
+    dev, before = open_catalog(lake, "dev"), lake.resolve("main")
+    dev.load_table("marts.apps").append(APPS)
+    make(dev, "marts.other")
+    lake.commit("dev", {"models/weights": b"w"}, message="weights")
+    head = lake.merge("dev", "main", message="publish")
+    assert lake.show(head).parents[0] == before
+    assert (rows(catalog), rows(catalog, "marts.other"), lake.read("main", "models/weights")) == (4, 2, b"w")
+
+
+def test_two_sides_that_changed_one_table_are_a_conflict_on_its_pointer(lake, catalog):
+    make(catalog)
+    lake.create_branch("dev")
+    open_catalog(lake, "dev").load_table("marts.apps").append(APPS)
+    catalog.load_table("marts.apps").append(APPS)
+    with pytest.raises(MergeConflictError) as caught:
+        lake.merge("dev", "main", message="publish")
+    assert [conflict.path for conflict in caught.value.conflicts] == ["tables/marts/apps"]
+
+
+def test_dropping_a_table_takes_nothing_from_other_refs(lake, catalog):
+    table = make(catalog)
+    lake.tag("v1", "main")
+    lake.create_branch("dev")
+    table.append(APPS)
+    catalog.purge_table("marts.apps")
+    assert not catalog.table_exists("marts.apps")
+    assert (rows(open_catalog(lake, "dev")), rows(open_catalog(lake, "v1"))) == (2, 2)
+
+
+def test_time_travel_by_commit_and_tag_reads_what_was(lake, catalog):
+    table = make(catalog)
+    commit = lake.resolve("main")
+    lake.tag("v1", "main")
+    table.append(APPS)
+    assert [rows(open_catalog(lake, ref)) for ref in (commit, "v1", "main")] == [2, 2, 4]
+
+
+@pytest.mark.parametrize("kind", ["tag", "commit"])
+def test_a_tag_or_commit_refuses_every_write_and_stays_as_it_was(lake, catalog, kind):
+    make(catalog)
+    ref = lake.resolve("main")
+    if kind == "tag":
+        lake.tag("v1", "main")
+        ref = "v1"
+    old = open_catalog(lake, ref)
+    table = old.load_table("marts.apps")
+    for write in (
+        lambda: table.append(APPS),
+        lambda: table.transaction().set_properties(a="b").commit_transaction(),
+        lambda: old.create_table("marts.new", APPS.schema),
+        lambda: old.drop_table("marts.apps"),
+        lambda: old.rename_table("marts.apps", "marts.new"),
+        lambda: old.create_namespace("new"),
+        lambda: old.register_table("marts.new", table.metadata_location),
+    ):
+        with pytest.raises(ReadOnlyError, match="no branch"):
+            write()
+    assert lake.resolve("main") == lake.resolve(ref)
+
+
+def test_a_ref_that_is_not_there_is_said(lake):
+    with pytest.raises(NotFoundError):
+        open_catalog(lake, "nope").load_table("marts.apps")
+    with pytest.raises(NotFoundError):
+        open_catalog(lake, "nope").create_namespace("marts")
+
+
+# -- compare-and-swap -------------------------------------------------------------------------------------------------
+
+
+def test_a_stale_table_is_refused_unless_its_change_still_holds(lake, catalog):
+    make(catalog)
+    first, second = catalog.load_table("marts.apps"), catalog.load_table("marts.apps")
+    with first.update_schema() as change:
+        change.add_column("a", pa_string())
+    with pytest.raises(CommitFailedException), second.update_schema() as change:
+        change.add_column("b", pa_string())
+    second.refresh().append(APPS.append_column("a", pa.nulls(2, pa.string())))
+    assert rows(catalog) == 4
+
+
+def pa_string():
+    from pyiceberg.types import StringType
+
+    return StringType()
+
+
+def test_a_head_moved_by_others_does_not_disturb_a_commit(lake, catalog):
+    table = make(catalog)
+    moved = {"left": 3}
+    commit = lake.commit
+
+    class Busy:
+        """The same lake, whose branch is moved by somebody else just before each of the first commits."""
+
+        def __getattr__(self, name):
+            return getattr(lake, name)
+
+        def commit(self, branch, changes, **options):
+            if moved["left"]:
+                moved["left"] -= 1
+                commit(branch, {f"noise/{moved['left']}": b"x"}, message="noise")
+            return commit(branch, changes, **options)
+
+    open_catalog(Busy(), "main").load_table("marts.apps").append(APPS)
+    assert moved["left"] == 0
+    assert rows(catalog) == 4
+    metadata = Path(table.metadata.location) / "metadata"
+    assert len(list(metadata.glob("*.metadata.json"))) == 3  # create, append, append: the retry wrote none anew
+
+
+def test_an_append_onto_a_table_that_moved_is_rebuilt_on_it(lake, catalog):
+    make(catalog)
+    stale = catalog.load_table("marts.apps")
+    catalog.load_table("marts.apps").append(APPS)
+    stale.append(APPS)
+    assert rows(catalog) == 6
+
+
+def test_a_dropped_and_recreated_table_refuses_writers_of_the_old_one(catalog):
+    old = make(catalog)
+    catalog.drop_table("marts.apps")
+    new = catalog.create_table("marts.apps", APPS.schema)
+    assert new.metadata.location != old.metadata.location
+    with pytest.raises((CommitFailedException, ValueError)):
+        old.append(APPS)
+    assert rows(catalog) == 0
+
+
+# -- the life of tables -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        ("marts", "dotted.name.v1"),
+        ("marts", "UPPER"),
+        ("marts", "größe 漢字/%2F#?&\"'"),
+        ("marts", "=namespace"),
+        ("marts", ".."),
+        ("Nested", "level.two", "Three"),
+    ],
+)
+def test_any_iceberg_name_works(lake, catalog, identifier):
+    catalog.create_namespace_if_not_exists(identifier[:-1])
+    make(catalog, identifier)
+    assert catalog.list_tables(identifier[:-1]) == [identifier]
+    assert catalog.all_tables() == [identifier]
+    moved = (*identifier[:-1], identifier[-1] + ".2")
+    catalog.rename_table(identifier, moved)
+    assert rows(catalog, moved) == 2
+    assert not catalog.table_exists(identifier)
+
+
+def test_names_that_differ_in_case_are_two_tables(catalog):
+    make(catalog, "marts.apps")
+    make(catalog, "marts.Apps", pa.concat_tables([APPS, APPS]))
+    assert (rows(catalog, "marts.apps"), rows(catalog, "marts.Apps")) == (2, 4)
+
+
+def test_creating_needs_a_namespace_and_a_free_name(lake, catalog):
+    make(catalog)
+    head = lake.resolve("main")
+    with pytest.raises(NoSuchNamespaceError):
+        catalog.create_table("nope.apps", APPS.schema)
+    with pytest.raises(NoSuchNamespaceError):
+        catalog.create_table_transaction("nope.apps", APPS.schema)
+    with pytest.raises(TableAlreadyExistsError):
+        catalog.create_table("marts.apps", APPS.schema)
+    assert catalog.create_table_if_not_exists("marts.apps", APPS.schema).name() == ("marts", "apps")
+    assert lake.resolve("main") == head
+
+
+def test_a_create_transaction_shows_nothing_until_it_is_one_commit(lake, catalog):
+    head = lake.resolve("main")
+    transaction = catalog.create_table_transaction("marts.apps", APPS.schema, properties={"owner": "us"})
+    transaction.append(APPS)
+    assert lake.resolve("main") == head
+    transaction.commit_transaction()
+    assert lake.show("main").parents == (head,)
+    assert rows(catalog) == 2
+    assert catalog.load_table("marts.apps").properties["owner"] == "us"
+
+
+def test_two_creators_of_one_table_are_one_and_an_error(catalog):
+    first = catalog.create_table_transaction("marts.apps", APPS.schema)
+    second = catalog.create_table_transaction("marts.apps", APPS.schema)
+    first.commit_transaction()
+    with pytest.raises(CommitFailedException):
+        second.commit_transaction()
+
+
+def test_a_transaction_is_one_commit_of_the_lake(lake, catalog):
+    table = make(catalog)
+    head = lake.resolve("main")
+    with table.transaction() as transaction:
+        with transaction.update_schema() as change:
+            change.add_column("extra", pa_string())
+        transaction.set_properties(owner="us")
+        transaction.append(APPS)
+    assert lake.show("main").parents == (head,)
+    assert catalog.load_table("marts.apps").scan().to_arrow().column_names == ["sha256", "malware", "extra"]
+
+
+def test_rename_keeps_the_table_and_refuses_a_taken_name(lake, catalog):
+    table = make(catalog)
+    make(catalog, "marts.taken")
+    catalog.create_namespace("other")
+    uuid = table.metadata.table_uuid
+    with pytest.raises(TableAlreadyExistsError):
+        catalog.rename_table("marts.apps", "marts.taken")
+    with pytest.raises(NoSuchNamespaceError):
+        catalog.rename_table("marts.apps", "nope.apps")
+    with pytest.raises(NoSuchTableError):
+        catalog.rename_table("marts.nope", "marts.new")
+    renamed = catalog.rename_table("marts.apps", "other.apps")
+    assert renamed.metadata.table_uuid == uuid
+    assert rows(catalog, "other.apps") == 2
+
+
+def test_what_is_not_there_is_said(catalog):
+    for missing in ("marts.nope", "nope.nope", "nope", ("marts", "")):
+        with pytest.raises(NoSuchTableError):
+            catalog.load_table(missing)
+        with pytest.raises(NoSuchTableError):
+            catalog.drop_table(missing)
+        assert not catalog.table_exists(missing)
+
+
+def test_a_registered_table_is_the_one_it_was(catalog):
+    table = make(catalog)
+    content = catalog.pointer("marts.apps").content
+    catalog.drop_table("marts.apps")
+    again = catalog.register_table("marts.back", table.metadata_location)
+    assert again.metadata_location == table.metadata_location
+    assert catalog.pointer("marts.back").content == content
+    with pytest.raises(TableAlreadyExistsError):
+        catalog.register_table("marts.back", table.metadata_location)
+    catalog.register_table("marts.back", table.metadata_location, overwrite=True)
+
+
+# -- what is forced ---------------------------------------------------------------------------------------------------
+
+
+def test_garbage_collection_by_engines_is_off_on_every_table_whatever_is_asked(catalog):
+    wanted = {"gc.enabled": "true", "write.metadata.delete-after-commit.enabled": "true"}
+    table = catalog.create_table("marts.apps", APPS.schema, properties=wanted)
+    assert table.properties["gc.enabled"] == "false"
+    table.transaction().set_properties(wanted).commit_transaction()
+    assert catalog.load_table("marts.apps").properties["gc.enabled"] == "false"
+    table.refresh().transaction().remove_properties("gc.enabled").commit_transaction()
+    found = catalog.load_table("marts.apps").properties
+    assert found["gc.enabled"] == found["write.metadata.delete-after-commit.enabled"] == "false"
+
+
+def test_old_metadata_files_stay_for_those_who_point_at_them(lake, catalog):
+    table = make(catalog)
+    lake.tag("v1", "main")
+    table.transaction().set_properties({"write.metadata.previous-versions-max": "1"}).commit_transaction()
+    for _ in range(3):
+        table.append(APPS)
+    assert rows(open_catalog(lake, "v1")) == 2
+
+
+def test_no_two_tables_share_a_folder(catalog):
+    places = {make(catalog, f"marts.{name}").metadata.location for name in ("a", "b", "A")}
+    catalog.drop_table("marts.a")
+    places.add(make(catalog, "marts.a").metadata.location)
+    assert len(places) == 4
+    assert all(str(Path(place)).startswith(catalog.lake.warehouse) for place in places)
+
+
+# -- content ----------------------------------------------------------------------------------------------------------
+
+
+def test_replacing_rows_by_equal_rows_makes_no_commit(lake, catalog):
+    table = make(catalog)
+    head = lake.resolve("main")
+    table.overwrite(APPS.take([1, 0]))
+    assert lake.resolve("main") == head
+    table.overwrite(APPS.slice(0, 1))
+    assert lake.resolve("main") != head
+    assert rows(catalog) == 1
+
+
+def test_an_append_and_a_property_are_commits_even_if_the_rows_are_equal(lake, catalog):
+    table = make(catalog)
+    head = lake.resolve("main")
+    table.append(APPS.slice(0, 0))
+    assert lake.resolve("main") != head
+    head = lake.resolve("main")
+    table.transaction().set_properties(owner="us").commit_transaction()
+    assert lake.resolve("main") != head
+
+
+def test_content_follows_rows_not_files_or_history(lake, catalog):
+    make(catalog)
+    other = catalog.create_table("marts.other", APPS.schema)
+    other.append(APPS.slice(1, 1))
+    other.append(pa.concat_tables([APPS, APPS]))
+    other.delete("malware = 1")
+    other.append(APPS.slice(1, 1))
+    expected = content_of(lake, "main", "tables/marts/apps")
+    assert content_of(lake, "main", "tables/marts/other") != expected
+    other.overwrite(APPS.take([1, 0]))
+    assert content_of(lake, "main", "tables/marts/other") == expected
+    assert catalog.pointer("marts.other").rows == 2
+
+
+@pytest.mark.parametrize("step", ["rename", "drop", "add", "widen", "move"])
+def test_content_after_a_schema_change_is_that_of_the_same_rows_written_anew(catalog, step):
+    from pyiceberg.types import LongType
+
+    table = make(catalog)
+    before = catalog.pointer("marts.apps").content
+    with table.update_schema(allow_incompatible_changes=True) as change:
+        match step:
+            case "rename":
+                change.rename_column("malware", "label")
+            case "drop":
+                change.delete_column("malware")
+            case "add":
+                change.add_column("extra", pa_string())
+            case "widen":
+                change.update_column("malware", LongType())
+            case "move":
+                change.move_first("malware")
+    table.append(table.scan().to_arrow())
+    changed = catalog.load_table("marts.apps").scan().to_arrow()
+    make(catalog, "marts.anew", changed)
+    assert catalog.pointer("marts.apps").content == catalog.pointer("marts.anew").content != before
+
+
+def test_the_content_of_an_object_is_its_digest_and_of_a_folder_that_of_all_within(lake, catalog):
+    make(catalog)
+    head = lake.commit("main", {"raw/a/x": b"1", "raw/a/y": b"2", "raw/ab": b"3"}, message="raw")
+    assert content_of(lake, "main", "raw/ab") == lake.stat("main", "raw/ab").sha256
+    folder = content_of(lake, "main", "raw/a")
+    lake.commit("main", {"raw/ab": b"4"}, message="a neighbour whose name starts alike")
+    assert content_of(lake, "main", "raw/a") == folder
+    lake.commit("main", {"raw/a/y": b"3"}, message="within")
+    assert content_of(lake, "main", "raw/a") != folder == content_of(lake, head, "raw/a")
+    with pytest.raises(NotFoundError):
+        content_of(lake, "main", "raw/nope")
+    tables = content_of(lake, "main", "tables/marts")
+    catalog.load_table("marts.apps").append(APPS)
+    assert content_of(lake, "main", "tables/marts") != tables
+
+
+def test_a_pointer_says_what_the_table_is(lake, catalog):
+    table = make(catalog)
+    pointer = read_pointer(lake, "main", ("marts", "apps"))
+    assert pointer is not None
+    assert (pointer.rows, pointer.snapshot_id) == (2, table.current_snapshot().snapshot_id)
+    assert (pointer.metadata_location, pointer.uuid) == (table.metadata_location, str(table.metadata.table_uuid))
+    assert read_pointer(lake, "main", ("marts", "nope")) is None
+
+
+# -- namespaces -------------------------------------------------------------------------------------------------------
+
+
+def test_namespaces_nest_and_keep_properties(catalog):
+    catalog.create_namespace(("a", "b.c"), {"owner": "us"})
+    assert catalog.list_namespaces() == [("a",), ("marts",)]
+    assert catalog.list_namespaces("a") == [("a", "b.c")]
+    assert catalog.list_namespaces(("a", "b.c")) == []
+    summary = catalog.update_namespace_properties(("a", "b.c"), {"owner", "nope"}, {"x": "y"})
+    assert (summary.removed, summary.updated, summary.missing) == (["owner"], ["x"], ["nope"])
+    assert catalog.load_namespace_properties(("a", "b.c")) == {"x": "y"}
+    with pytest.raises(NamespaceNotEmptyError):
+        catalog.drop_namespace("a")
+    catalog.drop_namespace(("a", "b.c"))
+    assert not catalog.namespace_exists("a")
+
+
+def test_a_namespace_is_made_once_and_dropped_empty(catalog):
+    make(catalog)
+    with pytest.raises(NamespaceAlreadyExistsError):
+        catalog.create_namespace("marts")
+    with pytest.raises(NamespaceNotEmptyError):
+        catalog.drop_namespace("marts")
+    catalog.drop_table("marts.apps")
+    catalog.drop_namespace("marts")
+    for call in (
+        catalog.drop_namespace,
+        catalog.list_tables,
+        catalog.list_namespaces,
+        catalog.load_namespace_properties,
+    ):
+        with pytest.raises(NoSuchNamespaceError):
+            call("marts")
+    assert not catalog.namespace_exists("")
+
+
+def test_the_same_namespace_made_on_two_branches_is_no_conflict(lake, catalog):
+    lake.create_branch("dev")
+    open_catalog(lake, "dev").create_namespace("raw")
+    catalog.create_namespace("raw")
+    lake.merge("dev", "main", message="publish")
+    assert catalog.namespace_exists("raw")
+
+
+def test_a_namespace_location_is_where_its_new_tables_go(catalog, tmp_path):
+    catalog.create_namespace("placed", {"location": str(tmp_path / "elsewhere")})
+    assert make(catalog, "placed.apps").metadata.location.startswith(str(tmp_path / "elsewhere" / "apps-"))
+
+
+def test_there_are_no_views_and_the_catalog_says_so(catalog):
+    assert catalog.list_views("marts") == []
+    assert not catalog.view_exists("marts.v")
+    with pytest.raises(NoSuchViewError):
+        catalog.load_view("marts.v")
+    with pytest.raises(NoSuchViewError):
+        catalog.drop_view("marts.v")
+    with pytest.raises(PermanentError, match="no views"):
+        catalog.register_view("marts.v", "x")
