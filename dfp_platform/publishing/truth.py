@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import dagster as dg
 
-from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
 from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, report_materialization
 from dfp_platform.resources.lake import content_at
-from dfp_platform.schemas import Commit
 
 ABSENT = "absent"
 """Data version of an asset that the target does not hold."""
@@ -51,21 +50,16 @@ def tell_truth(
 
 
 def lineage_at(lake: Lake, ref: str, asset: str) -> Mapping[str, Any]:
-    """Code version and input contents of what stands at an asset, from the commit that wrote it; empty if unknown."""
-    written = _written_by(lake, ref, asset)
-    if written is None:
-        return {}
-    return json.loads(written.metadata.get("lineage", "{}")).get(asset, {})
+    """Code version and input contents of what stands at an asset, from the commit that recorded them; empty if none.
 
-
-def _written_by(lake: Lake, ref: str, asset: str) -> Commit | None:
+    That is the commit that wrote the asset or, where a step wrote through an ephemeral branch, the merge that ended it.
+    """
     first = next((o for o in lake.list(ref, asset) if o.path == asset or o.path.startswith(f"{asset}/")), None)
     if first is None:
-        return None
-    try:
-        return lake.provenance(ref, first.path)
-    except NotFoundError:
-        return None
+        return {}
+    writers = chain([lake.provenance(ref, first.path)], lake.log(ref, path=first.path))
+    recorded = (json.loads(commit.metadata.get("lineage", "{}")) for commit in writers)
+    return next((lineage[asset] for lineage in recorded if asset in lineage), {})
 
 
 def _inputs(lineage: Mapping[str, Any], shown: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int | None]]:

@@ -52,6 +52,11 @@ class LakeResource(dg.ConfigurableResource):
         return self._run_id is not None and run_branch(self._run_id) in self._lake.branches()
 
     @property
+    def uri(self) -> str:
+        """The lake's address, for another process."""
+        return self._lake.uri
+
+    @property
     def ref(self) -> str:
         """The branch to read and write."""
         return run_branch(str(self._run_id)) if self._on_branch else self.branch

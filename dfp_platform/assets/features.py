@@ -1,0 +1,2 @@
+assets: list = []
+checks: list = []

@@ -1,0 +1,79 @@
+"""raw/: apps as they were published, one parquet object per device, and the Iceberg tables over the same files."""
+
+
+import dagster as dg
+
+from dfp_platform.resources.lake import LakeResource
+from dfp_platform.resources.source import SourceResource
+
+DATASETS = ("kronodroid_real_device", "kronodroid_emulator")
+
+
+def raw_asset(dataset: str) -> dg.AssetsDefinition:
+    """The asset that lands one dataset."""
+
+    @dg.asset(
+        key=["raw", dataset],
+        group_name="raw",
+        code_version="1",
+        kinds={"dlt", "parquet"},
+        description=f"KronoDroid apps of the {dataset.removeprefix('kronodroid_').replace('_', ' ')}, as published.",
+    )
+    def landed(
+        context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource
+    ) -> dg.MaterializeResult:
+        from dfp_platform.ingest import land
+
+        asset = f"raw/{dataset}"
+        landing = land(
+            lake.writer(context, asset),
+            lake.ref,
+            dataset,
+            source=source.source,
+            sample_rows=source.rows,
+            seed=source.chosen_seed,
+            cache=source.cache,
+            kaggle_token=source.kaggle_token,
+        )
+        figures = {"dagster/row_count": landing.rows, "bytes": landing.bytes, "source": landing.source}
+        return lake.materialized(asset, {**figures, "synthetic": landing.synthetic})
+
+    return landed
+
+
+def raw_table(dataset: str) -> dg.AssetsDefinition:
+    """The asset that registers one dataset's files as an Iceberg table."""
+
+    @dg.asset(
+        key=["tables", "raw", dataset],
+        deps=[["raw", dataset]],
+        group_name="raw",
+        code_version="1",
+        kinds={"iceberg"},
+        description=f"Iceberg table over the parquet files of raw/{dataset}; nothing is copied.",
+    )
+    def registered(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+        from dfp_platform.ingest import register
+
+        asset = f"tables/raw/{dataset}"
+        written = register(lake.writer(context, asset), lake.ref, dataset)
+        return lake.materialized(asset, {"dagster/row_count": written.rows})
+
+    return registered
+
+
+def has_rows(dataset: str) -> dg.AssetChecksDefinition:
+    """A file holds apps of the real device alone, so only that one must not be empty."""
+
+    @dg.asset_check(asset=["raw", dataset], name="has_rows", blocking=True)
+    def check(lake: LakeResource) -> dg.AssetCheckResult:
+        from dfp_platform.ingest import origin
+
+        rows, least = origin(lake.store, lake.ref, dataset).rows, 1 if dataset == DATASETS[0] else 0
+        return dg.AssetCheckResult(passed=rows >= least, metadata={"figure": float(rows), "limit": float(least)})
+
+    return check
+
+
+assets = [make(dataset) for make in (raw_asset, raw_table) for dataset in DATASETS]
+checks = [has_rows(dataset) for dataset in DATASETS]

@@ -1,0 +1,19 @@
+"""tables/: what dbt makes of the raw tables, staging and marts, one Iceberg table each; its tests are asset checks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import dbt_assets
+
+from dfp_platform.resources.dbt import DbtResource, manifest
+
+
+def dbt_tables() -> dg.AssetsDefinition:
+    """Every model of the dbt project, built in one dbt process."""
+
+    @dbt_assets(manifest=manifest(), name="dbt_build")
+    def dbt_build(context: dg.AssetExecutionContext, dbt: DbtResource) -> Iterator[Any]:
+        yield from dbt.build(context)
+
+    return dbt_build

@@ -1,0 +1,47 @@
+"""The composition root: every asset, check, resource, job and sensor of the one code location."""
+
+import dagster as dg
+
+from dfp_platform.assets import features, mobile, models, raw, reports, tables
+from dfp_platform.publishing.executor import publishing
+from dfp_platform.publishing.job import publish_job
+from dfp_platform.publishing.launch import MAIN_JOB
+from dfp_platform.resources.dbt import DbtResource
+from dfp_platform.resources.io_managers import io_managers
+from dfp_platform.resources.lake import LakeResource
+from dfp_platform.resources.source import SourceResource
+from dfp_platform.resources.tracking import TrackingResource
+from dfp_platform.sensors.reconciling import reconcile_runs
+from dfp_platform.settings import settings
+
+EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+"""Where the steps of a run execute, by `Settings.step_process`."""
+
+_ROOMS = (raw, features, models, mobile, reports)
+
+
+def compose() -> dg.Definitions:
+    """Put the code location together for the current settings."""
+    lake = LakeResource(branch=settings().branch)
+    main_line = dg.define_asset_job(
+        MAIN_JOB,
+        dg.AssetSelection.all(),
+        description="Raw apps to a measured model and its report, published in one commit.",
+    )
+    return dg.Definitions(
+        assets=[*(asset for room in _ROOMS for asset in room.assets), tables.dbt_tables()],
+        asset_checks=[check for room in _ROOMS for check in room.checks],
+        jobs=[main_line, publish_job],
+        sensors=[reconcile_runs],
+        resources={
+            "lake": lake,
+            "source": SourceResource(),
+            "dbt": DbtResource(lake=lake),
+            "tracking": TrackingResource(lake=lake),
+            **io_managers(lake),
+        },
+        executor=publishing(EXECUTORS[settings().step_process]),
+    )
+
+
+defs = compose()

@@ -1,0 +1,43 @@
+"""Where raw apps come from, as assets see it."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from dfp_platform.settings import settings
+
+
+class SourceResource(dg.ConfigurableResource):
+    """A source of KronoDroid rows. Fields left empty are the configured ones.
+
+    Attributes:
+        name: auto, sample, archives, kaggle, or the path of a CSV or zip.
+        sample_rows: rows per device that the seeded generator makes.
+        seed: of the generator.
+    """
+
+    name: str = ""
+    sample_rows: int = 0
+    seed: int = 0
+
+    @property
+    def source(self) -> str:
+        return self.name or settings().source
+
+    @property
+    def rows(self) -> int:
+        return self.sample_rows or settings().sample_rows
+
+    @property
+    def chosen_seed(self) -> int:
+        return self.seed or settings().seed
+
+    @property
+    def cache(self) -> Path:
+        """Where downloads are kept."""
+        return settings().home / "cache"
+
+    @property
+    def kaggle_token(self) -> str | None:
+        token = settings().kaggle_api_token
+        return token.get_secret_value() if token else None

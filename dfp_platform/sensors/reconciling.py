@@ -1,0 +1,26 @@
+"""Brings what crashed runs left behind to a clean end, also when no other run begins."""
+
+import dagster as dg
+
+from dfp_platform.lake import open_lake
+from dfp_platform.publishing.promotions import settle
+from dfp_platform.publishing.publication import Publisher
+from dfp_platform.publishing.reconciler import reconcile
+from dfp_platform.resources.dagster_internals import graph_of
+from dfp_platform.settings import settings
+
+
+@dg.sensor(
+    name="reconcile_runs",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Seals the branches of dead runs and finishes publications that a crash interrupted.",
+)
+def reconcile_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """One tick."""
+    assert context.repository_def is not None
+    graph = graph_of(context.repository_def.asset_graph)
+    mended = reconcile(Publisher(open_lake(settings().lake_uri, create=True), context.instance, graph, settle))
+    if not (mended.sealed or mended.finished or mended.swept):
+        return dg.SkipReason("nothing to mend")
+    return dg.SkipReason(f"sealed {mended.sealed}, finished {mended.finished}, swept {mended.swept}")
