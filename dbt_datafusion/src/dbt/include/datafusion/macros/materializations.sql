@@ -52,8 +52,10 @@
 
 
 {% macro datafusion__incremental_sql(target, sql, strategy, unique_key, on_schema_change) %}
-  {%- set have = adapter.get_columns_in_relation(target) | map(attribute='name') | list -%}
-  {%- set new = adapter.get_column_schema_from_query(sql) | map(attribute='name') | list -%}
+  {%- set have_columns = adapter.get_columns_in_relation(target) -%}
+  {%- set new_columns = adapter.get_column_schema_from_query(sql) -%}
+  {%- set have = have_columns | map(attribute='name') | list -%}
+  {%- set new = new_columns | map(attribute='name') | list -%}
   {%- set added = new | reject('in', have) | list -%}
   {%- set removed = have | reject('in', new) | list -%}
   {%- if on_schema_change == 'fail' and (added or removed) -%}
@@ -78,14 +80,14 @@
     with dbt_new as (
       {{ sql }}
     )
-    select {{ datafusion__columns_or_null(columns, have) }} from {{ target }} as dbt_old
+    select {{ datafusion__columns_or_null(columns, have, new_columns) }} from {{ target }} as dbt_old
     {%- if strategy == 'delete+insert' %}
     where not exists (
       select 1 from dbt_new where {{ datafusion__same_key(unique_key) }}
     )
     {%- endif %}
     union all
-    select {{ datafusion__columns_or_null(columns, new) }} from dbt_new
+    select {{ datafusion__columns_or_null(columns, new, have_columns) }} from dbt_new
   {%- else -%}
     {% do exceptions.raise_compiler_error(
       "incremental_strategy '" ~ strategy ~ "' is not one of append, delete+insert") %}
@@ -93,9 +95,18 @@
 {% endmacro %}
 
 
-{% macro datafusion__columns_or_null(columns, have) -%}
+{#- A select list of `columns`: those not in `have` are NULL, of the type they have among `others`. -#}
+{% macro datafusion__columns_or_null(columns, have, others) -%}
+  {%- set types = {} -%}
+  {%- for column in others -%}
+    {%- do types.update({column.name: column.data_type}) -%}
+  {%- endfor -%}
   {%- for column in columns -%}
-    {%- if column in have -%}{{ adapter.quote(column) }}{%- else -%}null as {{ adapter.quote(column) }}{%- endif -%}
+    {%- if column in have -%}
+      {{ adapter.quote(column) }}
+    {%- else -%}
+      cast(null as {{ types[column] }}) as {{ adapter.quote(column) }}
+    {%- endif -%}
     {{ ', ' if not loop.last }}
   {%- endfor -%}
 {%- endmacro %}

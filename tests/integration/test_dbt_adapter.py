@@ -1,0 +1,323 @@
+"""The adapter on a catalog that has nothing to do with a lake: pyiceberg's own, in a SQLite file."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.table.snapshots import Operation
+
+PROFILE = """
+adapter_test:
+  target: here
+  outputs:
+    here:
+      type: datafusion
+      schema: main
+      threads: 4
+      memory_limit: 512 MiB
+      spill_folder: {folder}/spill
+      catalog_name: here
+      catalog:
+        type: sql
+        uri: sqlite:///{folder}/catalog.db
+        warehouse: file://{folder}/warehouse
+"""
+
+PROJECT = """
+name: adapter_test
+version: 1.0.0
+profile: adapter_test
+flags: {send_anonymous_usage_stats: false}
+models: {adapter_test: {+materialized: table}}
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A dbt project in a folder of its own."""
+
+    folder: Path
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+
+    def dbt(self, *arguments: str, passes: bool = True) -> Mapping[str, Any]:
+        """Run a dbt command in this process; return the result of each node by name."""
+        from dbt.cli.main import dbtRunner
+
+        places = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # dbt's own, of its own dependencies
+            outcome = dbtRunner().invoke([*arguments, *places, "--quiet", "--log-level-file", "none"])
+        assert outcome.success is passes, outcome.exception or [
+            (result.node.name, result.message) for result in outcome.result if result.status in ("error", "fail")
+        ]
+        return {result.node.name: result for result in getattr(outcome.result, "results", ())}
+
+    @property
+    def catalog(self) -> Catalog:
+        place = {"uri": f"sqlite:///{self.folder}/catalog.db", "warehouse": f"file://{self.folder}/warehouse"}
+        return load_catalog("here", type="sql", **place)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return self.catalog.load_table(table).scan().to_arrow().to_pylist()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path)
+    made.write({"profiles.yml": PROFILE.format(folder=tmp_path), "dbt_project.yml": PROJECT})
+    return made
+
+
+def test_a_table_model_is_created_by_one_commit_and_replaced_by_one_snapshot(project: Project):
+    project.write({"models/apps.sql": "select 1 as id, 'a' as name union all select 2, 'b' order by id"})
+    assert project.dbt("run")["apps"].adapter_response["rows_affected"] == 2
+    created = project.catalog.load_table("main.apps")
+    assert [snapshot.summary.operation for snapshot in created.snapshots()] == [Operation.APPEND]
+    assert len(created.metadata.metadata_log) == 0  # one metadata file: created with its rows in it
+
+    project.write({"models/apps.sql": "select 3 as id, 'c' as name"})
+    project.dbt("run")
+    replaced = project.catalog.load_table("main.apps")
+    operations = [snapshot.summary.operation for snapshot in replaced.snapshots()]
+    assert operations == [Operation.APPEND, Operation.OVERWRITE]
+    assert len(replaced.metadata.metadata_log) == 1
+    assert project.rows("main.apps") == [{"id": 3, "name": "c"}]
+    old = replaced.scan(snapshot_id=created.current_snapshot().snapshot_id).to_arrow().to_pylist()
+    assert old == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+
+
+def test_a_model_that_fails_midway_leaves_the_table_and_no_file_behind(project: Project):
+    project.write({"models/apps.sql": "select * from (values (1), (2)) as t(id)"})
+    project.dbt("run")
+    before = project.catalog.load_table("main.apps").metadata_location
+    files = set(project.folder.rglob("*.parquet"))
+    # The first batches are fine and written; row 60,000 divides by zero.
+    project.write({"models/apps.sql": "select 10 / (value - 60000) as id from generate_series(1, 100000) as t(value)"})
+    message = project.dbt("run", passes=False)["apps"].message
+    assert "divide by zero" in message.lower()
+    assert project.catalog.load_table("main.apps").metadata_location == before
+    assert set(project.folder.rglob("*.parquet")) == files
+
+
+def test_columns_that_change_keep_their_field_ids_by_name(project: Project):
+    project.write({"models/apps.sql": "select 1 as id, 'a' as name, cast(1 as int) as size, 'x' as kind"})
+    project.dbt("run")
+    before = {field.name: field for field in project.catalog.load_table("main.apps").schema().fields}
+    # `size` is promoted, `kind` becomes something else, `id` goes, `more` comes, and the order is another.
+    project.write({"models/apps.sql": "select 2.5e0 as more, 'b' as name, 7 as kind, cast(2 as bigint) as size"})
+    project.dbt("run")
+    table = project.catalog.load_table("main.apps")
+    after = {field.name: field for field in table.schema().fields}
+    assert list(after) == ["more", "name", "kind", "size"]
+    assert after["name"].field_id == before["name"].field_id
+    assert after["size"].field_id == before["size"].field_id
+    assert {after["kind"].field_id, after["more"].field_id}.isdisjoint(field.field_id for field in before.values())
+    assert project.rows("main.apps") == [{"more": 2.5, "name": "b", "kind": 7, "size": 2}]
+    oldest = table.scan(snapshot_id=table.snapshots()[0].snapshot_id).to_arrow().to_pylist()
+    assert oldest == [{"id": 1, "name": "a", "size": 1, "kind": "x"}]
+
+
+def test_names_keep_their_case(project: Project):
+    project.write(
+        {
+            "models/Apps.sql": 'select 1 as "reboot", 2 as "REBOOT", 3 as "a ""quoted"" name"',
+            "models/reader.sql": 'select "reboot", "REBOOT" + 1 as "More" from {{ ref("Apps") }}',
+        }
+    )
+    project.dbt("run")
+    assert project.rows("main.Apps") == [{"reboot": 1, "REBOOT": 2, 'a "quoted" name': 3}]
+    assert project.rows("main.reader") == [{"reboot": 1, "More": 3}]
+
+
+def test_views_are_kept_between_invocations_and_follow_what_they_read(project: Project):
+    project.write(
+        {
+            "models/base.sql": "select * from (values (1), (2)) as t(id)",
+            "models/doubled.sql": "{{ config(materialized='view') }} select id * 2 as id from {{ ref('base') }}",
+            "models/nested.sql": "{{ config(materialized='view') }} select id + 1 as id from {{ ref('doubled') }}",
+            "models/short.sql": "{{ config(materialized='ephemeral') }} select max(id) best from {{ ref('nested') }}",
+            "models/top.sql": "select best from {{ ref('short') }}",
+        }
+    )
+    project.dbt("run")
+    assert project.rows("main.top") == [{"best": 5}]
+    project.write({"models/base.sql": "select 10 as id"})
+    project.dbt("run", "--select", "base", "top")
+    assert project.rows("main.top") == [{"best": 21}]
+    # A model that becomes a table, and one that becomes a view.
+    project.write(
+        {"models/doubled.sql": "select 1 as id", "models/base.sql": "{{ config(materialized='view') }} select 5 as id"}
+    )
+    project.dbt("run")
+    assert project.rows("main.doubled") == [{"id": 1}]
+    assert project.rows("main.top") == [{"best": 2}]
+
+
+def test_a_view_that_reads_itself_is_an_error(project: Project):
+    project.write({"models/a.sql": "{{ config(materialized='view') }} select 1 as id"})
+    project.dbt("run")
+    project.write({"models/a.sql": "{{ config(materialized='view') }} select id from main.a"})
+    project.dbt("run")
+    project.write({"models/b.sql": "select id from {{ ref('a') }}"})
+    assert "reads itself" in project.dbt("run", "--select", "b", passes=False)["b"].message
+
+
+def test_an_incremental_model_appends_in_one_snapshot(project: Project):
+    project.write(
+        {
+            "models/log.sql": """
+                {{ config(materialized='incremental') }}
+                select {{ var('day', 1) }} as day, 'x' as what
+                {% if is_incremental() %} where {{ var('day', 1) }} > (select max(day) from {{ this }}) {% endif %}
+            """
+        }
+    )
+    project.dbt("run")
+    project.dbt("run", "--vars", json.dumps({"day": 2}))
+    project.dbt("run", "--vars", json.dumps({"day": 2}))
+    table = project.catalog.load_table("main.log")
+    assert sorted(row["day"] for row in project.rows("main.log")) == [1, 2]
+    assert [snapshot.summary.operation for snapshot in table.snapshots()] == [Operation.APPEND, Operation.APPEND]
+    project.dbt("run", "--full-refresh")
+    assert project.rows("main.log") == [{"day": 1, "what": "x"}]
+
+
+def test_an_incremental_model_with_a_key_replaces_rows_in_one_snapshot_and_takes_new_columns(project: Project):
+    config = "{{ config(materialized='incremental', unique_key='id', on_schema_change='append_new_columns') }}"
+    project.write({"models/apps.sql": f"{config} select * from (values (1, 'a'), (2, 'b')) as t(id, name)"})
+    project.dbt("run")
+    project.write({"models/apps.sql": f"{config} select * from (values (2, 'B', 7), (3, 'c', 8)) as t(id, name, size)"})
+    project.dbt("run")
+    assert sorted(project.rows("main.apps"), key=lambda row: row["id"]) == [
+        {"id": 1, "name": "a", "size": None},
+        {"id": 2, "name": "B", "size": 7},
+        {"id": 3, "name": "c", "size": 8},
+    ]
+    assert len(project.catalog.load_table("main.apps").snapshots()) == 2
+
+
+def test_an_incremental_model_told_to_fail_on_new_columns_fails(project: Project):
+    config = "{{ config(materialized='incremental', on_schema_change='fail') }}"
+    project.write({"models/apps.sql": f"{config} select 1 as id"})
+    project.dbt("run")
+    project.write({"models/apps.sql": f"{config} select 2 as id, 3 as size"})
+    assert "added: size" in project.dbt("run", passes=False)["apps"].message
+    assert project.rows("main.apps") == [{"id": 1}]
+
+
+def test_seeds_are_stored_with_the_types_their_values_suggest_or_the_project_names(project: Project):
+    project.write(
+        {
+            "seeds/families.csv": """\
+                id,name,share,first_seen,seen_at,benign,code
+                1,Malap,0.5,2019-01-02,2019-01-02 03:04:05,true,007
+                2,,1,2020-02-03,,false,8
+            """,
+            "seeds/schema.yml": "seeds: [{name: families, config: {column_types: {code: varchar, id: int}}}]",
+            "models/reader.sql": "select name from {{ ref('families') }} where benign",
+        }
+    )
+    project.dbt("build")
+    project.dbt("build")
+    rows = project.rows("main.families")
+    assert [row["code"] for row in rows] == ["007", "8"]
+    assert [row["name"] for row in rows] == ["Malap", None]
+    assert str(rows[0]["first_seen"]) == "2019-01-02"
+    assert str(rows[0]["seen_at"]) == "2019-01-02 03:04:05"
+    kinds = {field.name: str(field.field_type) for field in project.catalog.load_table("main.families").schema().fields}
+    assert (kinds["id"], kinds["share"], kinds["benign"]) == ("int", "double", "boolean")
+    assert project.rows("main.reader") == [{"name": "Malap"}]
+
+
+def test_generic_and_singular_tests_pass_fail_and_warn_as_they_should(project: Project):
+    project.write(
+        {
+            "models/apps.sql": "select * from (values (1, 'a'), (1, 'b'), (2, null)) as t(id, name)",
+            "models/owners.sql": "select 1 as id",
+            "models/schema.yml": """
+                models:
+                  - name: apps
+                    columns:
+                      - name: id
+                        data_tests:
+                          - unique: {name: ids_unique}
+                          - relationships: {name: ids_owned, arguments: {to: ref('owners'), field: id}}
+                          - accepted_values: {name: ids_known, arguments: {values: [1, 2], quote: false}}
+                      - name: name
+                        data_tests: [not_null: {name: named, config: {severity: warn}}]
+            """,
+            "tests/few.sql": "select count(*) from {{ ref('apps') }} having count(*) > 3",
+        }
+    )
+    results = project.dbt("build", passes=False)
+    statuses = {name: str(result.status) for name, result in results.items()}
+    assert statuses == {
+        "apps": "success", "owners": "success", "ids_unique": "fail", "ids_owned": "fail",
+        "ids_known": "pass", "named": "warn", "few": "pass",
+    }  # fmt: skip
+    assert results["ids_unique"].failures == 1
+
+
+def test_docs_know_columns_types_rows_and_descriptions(project: Project):
+    project.write(
+        {
+            "models/apps.sql": "{{ config(persist_docs={'relation': true, 'columns': true}) }} "
+            "select cast(1 as bigint) as id, 'a' as name, date '2020-01-01' as seen",
+            "models/schema.yml": """
+                models:
+                  - name: apps
+                    description: All apps.
+                    columns: [{name: id, description: Names the app.}]
+            """,
+        }
+    )
+    project.dbt("build")
+    metadata_location = project.catalog.load_table("main.apps").metadata_location
+    project.dbt("docs", "generate")
+    [node] = json.loads((project.folder / "target" / "catalog.json").read_text())["nodes"].values()
+    assert {name: column["type"] for name, column in node["columns"].items()} == {
+        "id": "bigint", "name": "varchar", "seen": "date",
+    }  # fmt: skip
+    assert node["metadata"]["comment"] == "All apps."
+    assert node["columns"]["id"]["comment"] == "Names the app."
+    assert node["stats"]["rows"]["value"] == 1
+    assert project.catalog.load_table("main.apps").metadata_location == metadata_location
+
+
+def test_four_threads_build_twelve_models_at_once(project: Project):
+    one = "select value as id, value * {n} as x from generate_series(1, 20000) as t(value) order by 1"
+    project.write({f"models/m{n}.sql": one.format(n=n) for n in range(11)})
+    refs = " union all ".join(f"select count(*) as n from {{{{ ref('m{n}') }}}}" for n in range(11))
+    project.write({"models/total.sql": f"select sum(n) as n from ({refs})"})
+    project.dbt("run", "--threads", "4")
+    assert project.rows("main.total") == [{"n": 220_000}]
+    first = project.rows("main.m3")
+    project.dbt("run", "--threads", "4")
+    assert project.rows("main.m3") == first
+
+
+def test_what_the_catalog_cannot_do_is_said_in_a_dbt_error(project: Project):
+    project.write({"models/apps.sql": "select * from nowhere.table_x"})
+    assert "table 'lake.nowhere.table_x' not found" in project.dbt("run", passes=False)["apps"].message
+
+
+def test_show_and_debug_work(project: Project, capsys: pytest.CaptureFixture[str]):
+    project.write({"models/apps.sql": "select 41 + 1 as answer"})
+    project.dbt("show", "--inline", "select answer from {{ ref('apps') }}", passes=False)
+    project.dbt("run")
+    project.dbt("show", "--inline", "select answer from {{ ref('apps') }}")
+    assert "42" in capsys.readouterr().out
+    project.dbt("debug")
