@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from decimal import Decimal
 
@@ -70,7 +71,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(rows, random):
 @settings(max_examples=60, deadline=None)
 def test_the_sums_of_parts_add_up_to_the_sum_of_the_whole(rows, cuts):
     whole, edges = table(rows), sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
-    parts = [whole.slice(low, high - low) for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [whole.slice(low, high - low) for low, high in itertools.pairwise(edges)]
     total = sum((sum_rows(part) for part in parts), RowSum())
     assert total == sum_rows(whole)
     for part in parts:
