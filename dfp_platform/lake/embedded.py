@@ -61,7 +61,13 @@ class EmbeddedLake(Lake):
         self._trees = Trees(self._store)
         self._files = ObjectFiles(folder.objects)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
-        self._measured = lru_cache(maxsize=65_536)(self._measure)
+        self._measured = lru_cache(maxsize=20_000)(self._measure)
+
+    def __reduce__(self) -> tuple[Callable[..., Lake], tuple[Path]]:
+        return EmbeddedLake, (Path(self.uri),)
+
+    def __repr__(self) -> str:
+        return f"EmbeddedLake({self.uri!r})"
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -255,7 +261,7 @@ class EmbeddedLake(Lake):
     def verify(self) -> Sequence[str]:
         from dfp_platform.lake.verification import damages
 
-        return damages(self._store, self._trees, self._files)
+        return damages(GitStore(self._folder.repository, self._folder.root / "refs.lock"), self._files)
 
     # -- inside: names ------------------------------------------------------------------------------------------
 

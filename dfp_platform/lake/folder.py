@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfp_platform.errors import ConfigurationError, NotFoundError
-from dfp_platform.lake.durable import locked_file, write_whole_file
+from dfp_platform.lake.durable import locked_file, sync_folder, write_whole_file
 
 FORMAT = 1
 """Version of the layout. A higher one was written by a newer dfp and is not touched."""
@@ -86,6 +86,7 @@ class LakeFolder:
             yield young
             young._write_form({"format": FORMAT, "id": uuid.uuid4().hex, "location": str(self.root), "former": []})
             os.rename(young.root, self.root)
+            sync_folder(self.root.parent)
         except OSError:
             if not self.exists():
                 raise
@@ -136,10 +137,14 @@ class LakeFolder:
 
 
 def _file_system(place: Path) -> str:
-    """Type of the file system `place` lies on, by /proc/mounts; empty where the machine does not say."""
     try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+        return file_system_in(Path("/proc/mounts").read_text(), place)
     except OSError:
         return ""
-    holding = [(len(point), kind) for point, kind in mounts if place.is_relative_to(point)]
-    return max(holding)[1] if holding else ""
+
+
+def file_system_in(mounts: str, place: Path) -> str:
+    """Type of the file system that `place` lies on, by the text of /proc/mounts; empty if that does not say."""
+    lines = [line.split() for line in mounts.splitlines()]
+    points = [(point.replace("\\040", " "), kind) for _, point, kind, *_ in lines]
+    return max(((len(point), kind) for point, kind in points if place.is_relative_to(point)), default=(0, ""))[1]

@@ -60,7 +60,9 @@ class GitStore:
         self._lock = lock
         self._local = threading.local()
         self._commit = lru_cache(maxsize=16_384)(self._parse_commit)
-        pygit2.option(Option.ENABLE_FSYNC_GITDIR, True)  # of the process: pygit2 has no such switch for one repository
+        # Both are switches of the process: pygit2 has none for one repository.
+        pygit2.option(Option.ENABLE_FSYNC_GITDIR, True)
+        pygit2.option(Option.SET_OWNER_VALIDATION, False)  # a volume may belong to another user; no hook is ever run
 
     @classmethod
     def create(cls, folder: Path, lock: Path) -> GitStore:

@@ -8,9 +8,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from dfp_platform.errors import CorruptLakeError
 from dfp_platform.lake.git_store import GitStore, Oid, StoredCommit
 from dfp_platform.lake.objects import Pointer
 from dfp_platform.lake.trees import Trees
@@ -25,8 +27,8 @@ _NOTHING = b""
 _BATCH = 200
 """Commits indexed in one SQLite transaction, so that a rebuild does not lock others out."""
 
-_INHERITED: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed by a fork: SQLite forbids to use them there in any way."""
+_first_user: dict[str, int] = {}
+"""Which process opened an index file first. One forked from it must not touch SQLite's files, and asks its memory."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, time INTEGER, generation INTEGER);
@@ -45,6 +47,14 @@ WITH RECURSIVE up (seq, time, generation, id) AS (
     ORDER BY 2 DESC, 3 DESC
 )
 """
+
+
+class _Connection(sqlite3.Connection):
+    """Closes itself with the thread that used it."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it never opened
+            self.close()
 
 
 class ProvenanceIndex:
@@ -106,7 +116,7 @@ class ProvenanceIndex:
             database = self._database()
             database.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
             self._index(database, head)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, CorruptLakeError) as error:  # the commit stands, whatever becomes of its index
             logger.debug("provenance index left behind at %s: %s", head.hex(), error)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -130,25 +140,28 @@ class ProvenanceIndex:
         return question(database)
 
     def _database(self) -> sqlite3.Connection:
-        local = self._local
-        if getattr(local, "pid", None) != os.getpid():
-            if hasattr(local, "database"):
-                _INHERITED.append(local.database)
-            database = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
+        if _first_user.setdefault("pid", os.getpid()) != os.getpid():
+            raise sqlite3.OperationalError("this process was forked from one that uses SQLite")
+        if not hasattr(self._local, "database"):
+            database = sqlite3.connect(
+                self._path, timeout=10.0, isolation_level=None, check_same_thread=False, factory=_Connection
+            )
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.executescript(_SCHEMA)
-            local.database, local.pid = database, os.getpid()
-        return local.database
+            self._local.database = database
+        return self._local.database
 
     def _in_memory(self) -> sqlite3.Connection:
         if not hasattr(self._local, "memory"):
-            self._local.memory = sqlite3.connect(":memory:", isolation_level=None)
+            self._local.memory = sqlite3.connect(":memory:", isolation_level=None, factory=_Connection)
             self._local.memory.executescript(_SCHEMA)
         return self._local.memory
 
     def _forget(self) -> None:
-        self._local.pid = None
+        if hasattr(self._local, "database"):
+            self._local.database.close()
+            del self._local.database
         for name in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + name).unlink(missing_ok=True)
 

@@ -15,6 +15,9 @@ from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 Content = bytes | Path | BinaryIO | ObjectStat | None
 """What a commit puts at a path: bytes, a file, a stream, an object the lake already holds, or None to remove it."""
 
+LONGEST_PATH = 900
+"""Letters of the longest path: what S3 takes, less what a keeper puts before it."""
+
 _REF = re.compile(r"[a-z0-9][a-z0-9_-]{0,199}")
 _PART = re.compile(r"[A-Za-z0-9._%=+@,-]+")
 
@@ -190,10 +193,12 @@ def checked_ref_name(name: str) -> str:
 
 def checked_path(path: str) -> str:
     """`path` if a lake can hold an object there. Raises InvalidNameError."""
-    if not all(_PART.fullmatch(part) and part not in (".", "..") for part in path.split("/")):
+    if len(path) > LONGEST_PATH or not all(
+        _PART.fullmatch(part) and part not in (".", "..") for part in path.split("/")
+    ):
         raise InvalidNameError(
             f"{path!r} cannot name an object",
-            hint="use parts of letters, digits and ._%=+@,- joined by single '/'; no leading or trailing '/'",
+            hint="use parts of letters, digits and ._%=+@,- joined by single '/'; no '/' at the ends, 900 letters",
             name=path,
         )
     return path

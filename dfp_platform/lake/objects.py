@@ -10,11 +10,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from dfp_platform.errors import CorruptLakeError, NotFoundError
+from dfp_platform.errors import CorruptLakeError, NotFoundError, ReadOnlyError
 from dfp_platform.lake.durable import sync_file, sync_folder
 
 INLINE_LIMIT = 8192
@@ -84,7 +85,11 @@ class ObjectFiles:
     def file_of(self, pointer: Pointer, path: str) -> Path:
         """The file with a pointer's bytes, ending like the lake path `path`. Raises CorruptLakeError if it is gone."""
         wanted = self._name(pointer.sha256, suffix_of(path))
-        if not wanted.exists() and not self._link(pointer, wanted):
+        try:
+            found = wanted.exists() or self._link(pointer, wanted)
+        except PermissionError as error:
+            raise _not_writable(self.folder, path) from error
+        if not found:
             raise CorruptLakeError(
                 f"the bytes of {path} (sha256 {pointer.sha256}) are missing from {self.folder}",
                 hint="restore objects/ from a backup; `dfp lake verify` lists everything that is missing",
@@ -98,7 +103,8 @@ class ObjectFiles:
         """Whether the bytes are here, under the suffix of `path` too from now on; their age starts again."""
         wanted = self._name(pointer.sha256, suffix_of(path))
         if wanted.exists() or self._link(pointer, wanted):
-            os.utime(wanted)
+            with suppress(PermissionError):  # the file of another user of the same lake
+                os.utime(wanted)
             return wanted.stat().st_size == pointer.size
         return False
 
@@ -106,7 +112,11 @@ class ObjectFiles:
         """A file with the bytes of an object that lies in git, for engines that want one."""
         wanted = self._name(hashlib.sha256(content).hexdigest(), suffix_of(path))
         if not wanted.exists() or wanted.stat().st_size != len(content):
-            self._incoming.mkdir(exist_ok=True)
+            try:
+                self._incoming.mkdir(exist_ok=True)
+                self._make_shelf(wanted.parent)
+            except PermissionError as error:
+                raise _not_writable(self.folder, path) from error
             temporary = self._incoming / uuid.uuid4().hex
             with temporary.open("xb") as out:
                 out.write(content)
@@ -175,6 +185,14 @@ class ObjectFiles:
             temporary.chmod(0o444)
         self._adopt(temporary, wanted)
         return True
+
+
+def _not_writable(folder: Path, path: str) -> ReadOnlyError:
+    return ReadOnlyError(
+        f"{path} has no file of its own yet and {folder} cannot be written",
+        hint="read it through the lake (open, read), or ask for its address with write permission once",
+        path=path,
+    )
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pygit2
@@ -10,6 +13,8 @@ import pygit2
 from dfp_platform.lake.durable import locked_file, sync_folder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.objects import ObjectFiles
+
+logger = logging.getLogger(__name__)
 
 LOOSE_LIMIT = 4096
 """Loose git objects at which a commit packs them."""
@@ -23,8 +28,13 @@ def pack_if_many(store: GitStore, files: ObjectFiles, *, limit: int = LOOSE_LIMI
         return 0
     if sampled * 256 < limit:
         return 0
-    files.sweep_incoming()
-    return pack(store)
+    try:
+        files.sweep_incoming()
+        _sweep_half_written(store.folder / "objects")
+        return pack(store)
+    except (OSError, pygit2.GitError) as error:  # the commit that came by stands; the next one packs
+        logger.warning("%s could not be packed: %s", store.folder, error)
+        return 0
 
 
 def pack(store: GitStore) -> int:
@@ -49,6 +59,14 @@ def pack(store: GitStore) -> int:
         for file in loose.values():
             file.unlink(missing_ok=True)
         return len(loose)
+
+
+def _sweep_half_written(folder: Path, *, older_than_s: float = 86_400.0) -> None:
+    """Remove temporary files of libgit2 whose writer died."""
+    for leftover in [*folder.glob("tmp_object*"), *folder.glob("*/tmp_object*"), *folder.glob("pack/*_git2_*")]:
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > older_than_s:
+                leftover.unlink()
 
 
 def _loose_objects(folder: Path) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from dfp_platform.lake.git_store import GitStore, Oid
 
 Entries = Mapping[bytes, Oid]
 
-_CACHED_TREES = 4096
+_CACHED_TREES = 512
 
 
 @dataclass(slots=True)

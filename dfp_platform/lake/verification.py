@@ -6,29 +6,35 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from dfp_platform.errors import CorruptLakeError
-from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
+from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid, StoredCommit
 from dfp_platform.lake.objects import CHUNK, ObjectFiles, Pointer
 from dfp_platform.lake.trees import Trees
 
 
-def damages(store: GitStore, trees: Trees, files: ObjectFiles) -> Sequence[str]:
-    """One sentence for each thing that a ref reaches and that is missing or does not match its digest."""
+def damages(store: GitStore, files: ObjectFiles) -> Sequence[str]:
+    """One sentence for each thing that a ref reaches and that is missing or does not match its digest.
+
+    Args:
+        store: opened for this alone, so that nothing is answered from a cache.
+    """
+    trees = Trees(store)
     found: list[str] = []
     checked: dict[str, str | None] = {}
     seen: set[tuple[str, Oid]] = set()
-    for commit, tree in _history(store, found):
+    for commit in _history(store, found):
         try:
-            for path, blob in trees.walk(tree):
-                if (path, blob) not in seen:
+            before = store.commit(commit.parents[0]).tree if commit.parents else None
+            for path, _, blob in trees.diff(before, commit.tree):
+                if blob is not None and (path, blob) not in seen:
                     seen.add((path, blob))
-                    found += _object_damage(store, files, commit, path, blob, checked)
+                    found += _object_damage(store, files, commit.oid, path, blob, checked)
         except CorruptLakeError as error:
-            found.append(f"commit {commit.hex()}: {error.message}")
+            found.append(f"commit {commit.oid.hex()}: {error.message}")
     return found
 
 
-def _history(store: GitStore, found: list[str]) -> Iterator[tuple[Oid, Oid]]:
-    """Every reachable commit and its tree."""
+def _history(store: GitStore, found: list[str]) -> Iterator[StoredCommit]:
+    """Every reachable commit."""
     seen: set[Oid] = set()
     stack = [oid for kind in (BRANCHES, TAGS) for oid in store.refs(kind).values()]
     while stack:
@@ -42,7 +48,7 @@ def _history(store: GitStore, found: list[str]) -> Iterator[tuple[Oid, Oid]]:
             found.append(error.message)
             continue
         stack += commit.parents
-        yield oid, commit.tree
+        yield commit
 
 
 def _object_damage(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -41,6 +40,27 @@ while True:
     else:
         lake.commit("main", {"small": content, "big.bin": content * 20_000, f"many/{n}": content}, message=f"{n}")
     print(n, flush=True)
+"""
+
+FORKER = """
+import os, sys
+from dfp_platform.lake import open_lake
+lake = open_lake(sys.argv[1])
+lake.commit("main", {"before": b"1"}, message="before the fork")
+assert lake.provenance("main", "before").message == "before the fork"
+children = []
+for worker in range(2):
+    pid = os.fork()
+    if pid == 0:
+        for n in range(10):
+            lake.commit("main", {f"{worker}/{n}": b"1"}, message="child")
+            assert lake.provenance("main", f"{worker}/{n}").message == "child"
+            assert lake.provenance("main", "before").message == "before the fork"
+        os._exit(7)
+    children.append(pid)
+for n in range(10):
+    lake.commit("main", {f"parent/{n}": b"1"}, message="parent")
+assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [7, 7]
 """
 
 CREATOR = """
@@ -171,24 +191,9 @@ def test_a_lake_packs_itself_as_it_grows(lake: Lake) -> None:
     assert lake.verify() == []
 
 
-def test_a_forked_process_writes_with_its_own_handles(lake: Lake) -> None:
-    lake.commit("main", {"before": b"1"}, message="before the fork")
-    children = []
-    for worker in range(2):
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                for n in range(10):
-                    lake.commit("main", {f"{worker}/{n}": b"1"}, message="child")
-                    lake.provenance("main", f"{worker}/{n}")
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(pid)
-    for n in range(10):
-        lake.commit("main", {f"parent/{n}": b"1"}, message="parent")
-    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0]
+def test_a_forked_process_writes_and_asks_with_its_own_handles(lake: Lake) -> None:
+    with process(FORKER, lake.uri) as forker:  # in a process of its own: the test runner has threads
+        finish(forker)
     assert sum(1 for _ in lake.list("main")) == 31
     assert lake.provenance("main", "0/9").message == "child"
     assert lake.verify() == []
