@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ def track_training(
         InvalidNameError: the key holds a quote or is empty.
         UnreachableError: MLflow did not take it.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its only switch, looked at by its first import
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
