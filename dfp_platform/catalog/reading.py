@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.table import Table
+from pyparsing import ParseException
 
 from dfp_platform.catalog.lake_catalog import LakeCatalog, open_catalog
 from dfp_platform.catalog.names import Identifier
@@ -43,7 +44,7 @@ def scan(
     selected = ("*",) if columns is None else tuple(columns)
     try:
         return table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=selected).to_arrow()
-    except ValueError as error:
+    except (ValueError, ParseException) as error:
         name = ".".join(table.name())
         raise InputError(f"cannot read {name} at {ref}: {error}", hint="look at its columns", file=name) from error
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException, ValidationException
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import _dataframe_to_data_files, parquet_files_to_data_files, schema_to_pyarrow
 from pyiceberg.manifest import DataFile
@@ -172,6 +173,7 @@ class _Draft:
         location = self.transaction._table.metadata_location
         with _translated(self.name):
             with self.transaction.update_snapshot(snapshot_properties={INTENT: intent}).overwrite() as snapshot:
+                snapshot.delete_by_predicate(AlwaysTrue())  # so that rows another writer adds meanwhile are a conflict
                 for file in gone:
                     snapshot.delete_data_file(file)
                 for file in added:
@@ -208,7 +210,7 @@ def _draft(
 
 
 def _identity_spec(schema: Schema, columns: Sequence[str]) -> PartitionSpec:
-    missing = [column for column in columns if schema.find_field(column) is None]
+    missing = [column for column in columns if column not in schema.column_names]
     if missing:
         raise InputError(
             f"no column {missing[0]!r} to partition by", hint="name columns of the data", column=missing[0]
