@@ -1,0 +1,23 @@
+"""Raw data into the lake: sources, the contract at the border, and the landing. Importing this room is cheap."""
+
+from __future__ import annotations
+
+from dfp_platform.ingest.contract import ImplausibleDates
+from dfp_platform.ingest.landing import Landing, land, register
+from dfp_platform.ingest.origin import DATASETS, InputFile, Origin, origin, origin_path
+from dfp_platform.ingest.sources import SOURCES, Endpoints, Progress
+
+__all__ = [
+    "DATASETS",
+    "SOURCES",
+    "Endpoints",
+    "ImplausibleDates",
+    "InputFile",
+    "Landing",
+    "Origin",
+    "Progress",
+    "land",
+    "origin",
+    "origin_path",
+    "register",
+]

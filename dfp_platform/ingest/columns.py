@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 Kind = Literal["string", "int32", "int64", "float64", "date"]
 
@@ -180,3 +181,17 @@ def landed_schema() -> dict[str, pl.DataType]:
         "date": pl.Date(),
     }
     return {column.landed: kinds[column.kind] for column in COLUMNS}
+
+
+def arrow_schema() -> pa.Schema:
+    """Landed names and Arrow types, in order: the schema of every landed file."""
+    import pyarrow as pa
+
+    kinds: dict[Kind, pa.DataType] = {
+        "string": pa.string(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "date": pa.date32(),
+    }
+    return pa.schema([pa.field(column.landed, kinds[column.kind]) for column in COLUMNS])

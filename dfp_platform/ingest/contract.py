@@ -97,11 +97,13 @@ class Border:
 
     Attributes:
         implausible_dates: see `ImplausibleDates`.
+        rows: rows that passed so far.
         dates_dropped: dates landed as missing so far.
     """
 
     def __init__(self, *, implausible_dates: ImplausibleDates) -> None:
         self.implausible_dates = implausible_dates
+        self.rows = 0
         self.dates_dropped = 0
         self._offences: list[Offence] = []
         self._count = 0
@@ -121,6 +123,7 @@ class Border:
                 self._note(_offences(batch, rows, self.implausible_dates))
                 self._note(self._repeats(batch, rows))
                 if not self._count:
+                    self.rows += rows.height
                     yield rows
         except InputError as error:
             if self._count:
@@ -128,6 +131,11 @@ class Border:
             raise
         if self._count:
             raise rejection(self._offences, count=self._count)
+
+    @property
+    def mended(self) -> dict[str, int]:
+        """What was changed in passing rows, and how often."""
+        return {"dates landed as missing": self.dates_dropped} if self.dates_dropped else {}
 
     def _note(self, offences: list[Offence]) -> None:
         self._count += len(offences)
