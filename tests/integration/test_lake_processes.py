@@ -27,7 +27,10 @@ for n in range(commits):
 
 PAIR_WRITER = """
 import sys
+from pathlib import Path
 from dfp_platform.lake import open_lake
+from dfp_platform.lake.git_store import GitStore
+from dfp_platform.lake.packing import pack
 lake = open_lake(sys.argv[1])
 n = int(lake.read("main", "small")) if lake.exists("main", "small") else 0
 while True:
@@ -40,6 +43,8 @@ while True:
     else:
         lake.commit("main", {"small": content, "big.bin": content * 20_000, f"many/{n}": content}, message=f"{n}")
     print(n, flush=True)
+    if n % 4 == 0:
+        pack(GitStore(Path(lake.uri, "refs.git"), Path(lake.uri, "refs.lock")))
 """
 
 FORKER = """
