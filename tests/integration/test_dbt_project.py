@@ -1,0 +1,281 @@
+"""`dbt_project` on a lake: the tables it makes, on generated apps and, where they are present, on the real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dfp_platform.catalog import open_catalog
+from dfp_platform.ingest import sample
+from dfp_platform.ingest.columns import landed_schema
+from dfp_platform.lake import open_lake
+from dfp_platform.lake.interface import Lake
+from dfp_platform.schemas import FEATURE_PREFIXES, LEAKING_COLUMNS, MAIN
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT / "dbt_project"
+REAL = ROOT.parent / "shared" / "kronodroid" / "real_device_2019.csv"
+ROWS = 700
+RUN = "run-1"
+
+
+@dataclass
+class Warehouse:
+    """A lake with landed apps on `main` and a branch that dbt builds on."""
+
+    folder: Path
+    events: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lake: Lake = open_lake(str(self.folder / "lake"), create=True)
+
+    def land(self, apps: Mapping[str, pl.DataFrame]) -> None:
+        """Register parquet files without field ids, as ingest does, and fork the branch."""
+        catalog = open_catalog(self.lake, MAIN)
+        catalog.create_namespace("raw")
+        for device, rows in apps.items():
+            path = self.folder / f"{device}.parquet"
+            rows.write_parquet(path)
+            schema = rows.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+            table = catalog.create_table(f"raw.kronodroid_{device}", schema=schema)
+            if len(rows):
+                table.add_files([str(path)])
+        self.lake.create_branch(RUN)
+
+    def dbt(self, *arguments: str, ref: str = RUN, passes: bool = True) -> dict[str, str]:
+        """Run a dbt command with the profile of the project; return the status of each node."""
+        from dbt.cli.main import dbtRunner
+
+        places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        outputs = ["--target-path", str(self.folder / "target"), "--quiet", "--log-level-file", "none"]
+        self.events.clear()
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
+            warnings.simplefilter("ignore")  # dbt's own, of its own dependencies
+            environment.setenv("DFP_LAKE", self.lake.uri)
+            environment.setenv("DFP_REF", ref)
+            runner = dbtRunner(callbacks=[lambda event: self.events.append(event.info.name)])
+            outcome = runner.invoke([*arguments, *places, *outputs])
+        results = getattr(outcome.result, "results", ())
+        statuses = {result.node.name: str(result.status) for result in results}
+        failures = [(result.node.name, result.message) for result in results if str(result.status) in ("error", "fail")]
+        assert outcome.success is passes, outcome.exception or failures
+        return statuses
+
+    def table(self, name: str, ref: str = RUN) -> pl.DataFrame:
+        return pl.from_arrow(open_catalog(self.lake, ref).load_table(name).scan().to_arrow())  # type: ignore[return-value]
+
+    def tables(self, ref: str = RUN) -> set[str]:
+        paths = [found.path for found in self.lake.list(ref, "tables/")]
+        return {path.removeprefix("tables/") for path in paths if not path.endswith("=namespace")}
+
+
+def generated(device: str, rows: int = ROWS) -> pl.DataFrame:
+    return pl.concat(list(sample.batches(device, rows=rows, seed=7)))
+
+
+@pytest.fixture(scope="module")
+def apps() -> dict[str, pl.DataFrame]:
+    made = {device: generated(device) for device in sample.DEVICES}
+    # The first app calls reboot five times and asks for the permission REBOOT.
+    first = pl.int_range(pl.len()) == 0
+    made["real_device"] = made["real_device"].with_columns(
+        sys_reboot=pl.when(first).then(pl.lit(5, pl.Int32)).otherwise("sys_reboot"),
+        perm_reboot=pl.when(first).then(pl.lit(1, pl.Int32)).otherwise("perm_reboot"),
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, apps: Mapping[str, pl.DataFrame]) -> Warehouse:
+    warehouse = Warehouse(tmp_path_factory.mktemp("built"))
+    warehouse.land(apps)
+    warehouse.dbt("build")
+    return warehouse
+
+
+def test_a_build_makes_the_tables_of_staging_and_marts_on_its_branch_only(built: Warehouse):
+    raw = {"raw/kronodroid_real_device", "raw/kronodroid_emulator"}
+    staging = {f"staging/stg_kronodroid__{name}" for name in ("real_device", "emulator", "combined")}
+    marts = {
+        f"marts/{name}"
+        for name in ("fct_malware_samples", "dim_malware_families", "fct_training_dataset", "split_index")
+    }
+    assert built.tables() == raw | staging | marts
+    assert built.tables(MAIN) == raw
+
+
+def test_the_training_set_has_the_agreed_columns_and_every_feature_in_order(built: Warehouse):
+    columns = built.table("marts.fct_training_dataset").columns
+    features = [name for name in landed_schema() if name.startswith(FEATURE_PREFIXES)]
+    assert columns[:9] == [
+        "sha256", "package", "device", "malware", "mal_family", "highest_date", "split", "time_rank", "time_split",
+    ]  # fmt: skip
+    assert columns[9:] == features
+    assert not LEAKING_COLUMNS & set(columns)
+    assert str(built.table("marts.fct_training_dataset").schema["time_rank"]) == "Int64"
+
+
+def test_every_app_is_trained_on_with_the_counts_it_landed_with(built: Warehouse, apps: Mapping[str, pl.DataFrame]):
+    trained = built.table("marts.fct_training_dataset")
+    features = [name for name in trained.columns if name.startswith(FEATURE_PREFIXES)]
+    for device, landed in apps.items():
+        mine = trained.filter(pl.col("device") == device).sort("sha256")
+        theirs = landed.sort("sha256")
+        assert mine.select("sha256", "malware", *features).equals(theirs.select("sha256", "malware", *features))
+        assert mine["package"].to_list() == theirs["package"].str.strip_chars().to_list()
+        assert not mine["package"].str.contains(r"\s").any()
+
+
+def test_the_call_reboot_and_the_permission_reboot_stay_apart(built: Warehouse, apps: Mapping[str, pl.DataFrame]):
+    trained = built.table("marts.fct_training_dataset").filter(pl.col("device") == "real_device")
+    called, asked = trained.select("sha256", "sys_reboot"), trained.select("sha256", "perm_reboot")
+    assert dict(called.iter_rows())[apps["real_device"]["sha256"][0]] == 5
+    assert dict(asked.iter_rows())[apps["real_device"]["sha256"][0]] == 1
+    assert trained["perm_reboot"].max() == 1
+
+
+def split_by_rule(sha256: str) -> str:
+    place = int(hashlib.md5(f"v1:{sha256}".encode()).hexdigest(), 16) / 16**32
+    return "train" if place < 0.7 else "validation" if place < 0.85 else "test"
+
+
+def check_splits(trained: pl.DataFrame, index: pl.DataFrame) -> None:
+    """Hold both splits against the rule, written again in Python."""
+    assert index["split"].to_list() == [split_by_rule(sha256) for sha256 in index["sha256"]]
+    for (device,), apps in trained.group_by("device"):
+        ordered = apps.sort("highest_date", "sha256", nulls_last=True)
+        assert ordered["time_rank"].to_list() == list(range(len(apps))), device
+        past = -(-len(apps) * 7 // 10)
+        assert ordered["time_split"].to_list() == ["past"] * past + ["future"] * (len(apps) - past), device
+    keys = ["sha256", "device", "split", "time_rank", "time_split"]
+    assert trained.select(keys).sort(keys).equals(index.select(keys).sort(keys))
+
+
+def test_both_splits_follow_their_rules(built: Warehouse):
+    index = built.table("marts.split_index")
+    check_splits(built.table("marts.fct_training_dataset"), index)
+    assert set(index["split_version"]) == {"v1"}
+    shares = dict(index.unique("sha256")["split"].value_counts(normalize=True).iter_rows())
+    assert shares["train"] == pytest.approx(0.70, abs=0.06)
+    assert shares["test"] == pytest.approx(0.15, abs=0.06)
+
+
+def test_families_are_counted_over_malware_only(built: Warehouse, apps: Mapping[str, pl.DataFrame]):
+    families = built.table("marts.dim_malware_families")
+    malware = pl.concat(list(apps.values())).filter(pl.col("malware") == 1)
+    assert families["apps"].sum() == len(malware)
+    assert families["share"].sum() == pytest.approx(1.0)
+    assert families["apps_on_real_device"].sum() == apps["real_device"]["malware"].sum()
+    assert families["first_seen"].min() == malware["highest_date"].min()
+
+
+def test_a_second_build_of_equal_rows_commits_nothing_and_keeps_no_file(built: Warehouse):
+    head, files = built.lake.resolve(RUN), set(built.folder.rglob("*.parquet"))
+    built.dbt("build")
+    assert built.lake.resolve(RUN) == head
+    assert set(built.folder.rglob("*.parquet")) == files
+
+
+def test_another_branch_needs_no_new_parse(built: Warehouse):
+    built.lake.create_branch("run-2")
+    built.dbt("run", "--select", "split_index", ref="run-2", passes=False)  # its staging tables are not there yet
+    assert "UnableToPartialParse" not in built.events
+    built.dbt("run", ref="run-2")
+    assert built.tables("run-2") == built.tables(RUN)
+
+
+def test_a_branch_that_is_not_there_is_named(built: Warehouse):
+    from dbt.cli.main import dbtRunner
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
+        warnings.simplefilter("ignore")
+        environment.setenv("DFP_LAKE", built.lake.uri)
+        environment.setenv("DFP_REF", "no-such-branch")
+        places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        outcome = dbtRunner().invoke(["run", *places, "--target-path", str(built.folder / "target"), "--quiet"])
+    assert not outcome.success
+    assert "no-such-branch" in str(outcome.exception)
+
+
+def test_an_app_that_landed_twice_stops_the_build_before_the_marts(tmp_path: Path, apps: Mapping[str, pl.DataFrame]):
+    twice = pl.concat([apps["real_device"], apps["real_device"].head(1)])
+    warehouse = Warehouse(tmp_path)
+    warehouse.land({"real_device": twice, "emulator": apps["emulator"].head(0)})
+    statuses = warehouse.dbt("build", passes=False)
+    assert statuses["unique_stg_kronodroid__real_device_sha256"] == "fail"
+    assert statuses["fct_training_dataset"] == "skipped"
+    assert "marts/fct_training_dataset" not in warehouse.tables()
+
+
+def test_a_missing_date_or_a_small_set_warns_and_goes_on(tmp_path: Path, apps: Mapping[str, pl.DataFrame]):
+    few = (
+        apps["real_device"]
+        .head(40)
+        .with_columns(highest_date=pl.when(pl.int_range(pl.len()) == 3).then(None).otherwise(pl.col("highest_date")))
+    )
+    warehouse = Warehouse(tmp_path)
+    warehouse.land({"real_device": few, "emulator": apps["emulator"].head(0)})
+    statuses = warehouse.dbt("build")
+    assert statuses["enough_apps_to_learn_from"] == "warn"
+    assert statuses["not_null_stg_kronodroid__real_device_highest_date"] == "warn"
+    undated = warehouse.table("marts.split_index").filter(pl.col("sha256") == few["sha256"][3])
+    assert undated["time_split"].to_list() == ["future"]
+    assert undated["time_rank"].to_list() == [39]
+    check_splits(warehouse.table("marts.fct_training_dataset"), warehouse.table("marts.split_index"))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real rows are not beside this checkout")
+def test_the_real_rows_build_and_split_as_measured(tmp_path: Path):
+    kinds = landed_schema()
+    published = pl.read_csv(REAL, infer_schema=False)
+    landed = published.rename(dict(zip(published.columns, kinds, strict=True)))
+    real = landed.with_columns(
+        pl.col(name).str.to_date() if kind == pl.Date else pl.col(name).cast(kind) for name, kind in kinds.items()
+    )
+    warehouse = Warehouse(tmp_path)
+    warehouse.land({"real_device": real, "emulator": real.head(0)})
+    statuses = warehouse.dbt("build")
+    assert set(statuses.values()) == {"success", "pass"}
+    trained = warehouse.table("marts.fct_training_dataset")
+    assert dict(trained["split"].value_counts().iter_rows()) == {"train": 1140, "validation": 247, "test": 235}
+    assert trained["malware"].sum() == 169
+    future = trained.filter(pl.col("time_split") == "future")
+    assert str(future["highest_date"].min()) == "2019-10-24"
+    assert warehouse.table("marts.dim_malware_families").row(0)[:2] == ("MobiDash", 78)
+    check_splits(trained, warehouse.table("marts.split_index"))
+
+
+def test_dagster_finds_the_agreed_asset_keys_and_blocking_checks(built: Warehouse):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dagster's previews
+        from dagster_dbt import dbt_assets
+
+        @dbt_assets(manifest=built.folder / "target" / "manifest.json")
+        def tables(context):
+            yield from ()  # never run: only what it declares is looked at
+
+        specs = list(tables.check_specs)
+    made = {key.to_user_string() for key in tables.keys}
+    assert made == {f"tables/{name}" for name in built.tables() if not name.startswith("raw/")}
+    read = {key.to_user_string() for key in tables.dependency_keys}
+    assert {"tables/raw/kronodroid_real_device", "tables/raw/kronodroid_emulator"} <= read
+    training = {
+        spec.name: spec.blocking
+        for spec in specs
+        if spec.asset_key.to_user_string() == "tables/marts/fct_training_dataset"
+    }
+    assert training["no_leaking_column_is_trained_on"] is True
+    assert len(training) >= 8
+    assert all(training.values())
+
+
+def test_only_the_profile_reads_the_environment():
+    sources = [path for path in PROJECT.rglob("*") if path.suffix in (".sql", ".yml")]
+    reading = {path.name for path in sources if "target" not in path.parts and "env_var(" in path.read_text()}
+    assert reading == {"profiles.yml"}
