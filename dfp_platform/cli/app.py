@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import lake, questions, runs
+from dfp_platform.cli import demo, lake, questions, runs
 
 app = typer.Typer(
     name="dfp",
@@ -34,6 +34,7 @@ def dfp(
     """Raw apps to a measured model: every artifact on the branches of one lake."""
 
 
+demo.register(app)
 runs.register(app)
 questions.register(app)
 app.add_typer(lake.app, name="lake")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from rich.text import Text
 
 SHOWN_METADATA = ("dagster/row_count", "rows")
 """Names under which a materialization states its rows; the first one found is shown."""
+
+
+OUR_ERRORS = re.compile(r"^dfp_platform\.errors\.\w+: ")
+"""What Dagster puts before the message of an error of ours."""
 
 
 class Narrator:
@@ -69,4 +74,4 @@ def _cause(event: Any) -> str:
         return event.message or ""
     while error.cause is not None:
         error = error.cause
-    return error.message.strip()
+    return OUR_ERRORS.sub("", error.message.strip())

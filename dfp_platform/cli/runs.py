@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dfp_platform.cli import code_location
 from dfp_platform.cli.narration import Narrator
-from dfp_platform.cli.screen import Json, err, out, print_json
+from dfp_platform.cli.screen import Json, err, only_answers_on_stdout, out, print_json
 from dfp_platform.cli.selection import chosen
 from dfp_platform.errors import HeldBackError
 
@@ -23,6 +23,10 @@ Base = Annotated[
 Source = Annotated[str | None, typer.Option(help="auto, sample, archives, kaggle, or the path of a CSV or zip.")]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that leaves the telling to `Narrator`; the whole log is in the UI."""
+
+
+HELD = "not published:"
+"""In the failure of a step that did its work and only stands for what the gate held back."""
 
 
 def run(
@@ -58,9 +62,20 @@ def publish(
     if as_json:
         print_json(outcome)
     if outcome.reasons:
-        raise _held_back(outcome.run_id, outcome.branch, [reason.sentence for reason in outcome.reasons])
+        raise _held_back(outcome.run_id, outcome.branch, [r.sentence for r in outcome.reasons], again="rerun")
     if not as_json:
         out().print(f"run {outcome.run_id} is published: {outcome.commit}")
+
+
+def rerun(
+    run_id: Annotated[str, typer.Argument(help="Id of a run that failed.", metavar="RUN")], as_json: Json = False
+) -> None:
+    """Run again what failed in a run, and what follows from it; what had succeeded is kept."""
+    from dfp_platform.publishing import launch
+
+    with only_answers_on_stdout():
+        outcome = launch.rerun(run_id.removeprefix("run-"))
+    report(outcome, as_json=as_json)
 
 
 def train(
@@ -92,7 +107,7 @@ def launched(keys: list[str] | None, *, branch: str | None = None, base: str | N
     """Run the assets here and tell about it on stderr."""
     from dfp_platform.publishing.launch import run_job
 
-    with Narrator(err()).speaking() as narrator:
+    with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
         return run_job(selection=keys, branch=branch, base=base, run_config=QUIET, progress=narrator)
 
 
@@ -104,13 +119,14 @@ def report(outcome: RunOutcome, *, as_json: bool) -> None:
         out().print(Text("published ", style="bold green") + Text(_where(outcome)))
     if not outcome.success:
         failed = [f"{step}: {message}" for step, message in outcome.failed.items()]
-        raise _held_back(outcome.run_id, outcome.branch, [*outcome.reasons] or failed)
+        again = "publish" if all(HELD in message for message in outcome.failed.values()) else "rerun"
+        raise _held_back(outcome.run_id, outcome.branch, [*outcome.reasons] or failed, again=again)
 
 
-def _held_back(run_id: str, branch: str, reasons: list[str]) -> HeldBackError:
+def _held_back(run_id: str, branch: str, reasons: list[str], *, again: str) -> HeldBackError:
     return HeldBackError(
         "\n".join([f"run {run_id} was not published", *(f"  {reason}" for reason in reasons)]),
-        hint=f"look: dfp lake diff main..{branch}; mend it, then: dfp publish {run_id}",
+        hint=f"see what it left: dfp lake diff main..{branch}; mend the cause, then: dfp {again} {run_id}",
         run_id=run_id,
         branch=branch,
         reasons=reasons,
@@ -137,5 +153,5 @@ def _value_of(choice: str, name: str) -> str:
 
 def register(app: Any) -> None:
     """Add these commands to `dfp`."""
-    for command in (run, publish, train, export, features):
+    for command in (run, rerun, publish, train, export, features):
         app.command()(command)

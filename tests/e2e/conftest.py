@@ -15,8 +15,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
-ROWS = 400
-"""Apps per device: enough for every station, small enough for seconds."""
+ROWS = 1_500
+"""Apps per device: about the fewest that models can be calibrated on."""
 
 
 @dataclass(frozen=True, slots=True)
