@@ -51,7 +51,7 @@ def write_parts(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> 
         writer.close()
     else:
         parts.append(folder / "part-00000.parquet")
-        parquet.write_table(schema.empty_table(), parts[-1], **_OPTIONS)
+        parquet.ParquetWriter(parts[-1], schema, **_OPTIONS).close()  # no row group: an empty one has no statistics
     return parts
 
 
