@@ -20,8 +20,10 @@ REAL_ROWS = PROJECT_ROOT.parent / "shared" / "kronodroid" / "real_device_2019.cs
 PAST = 0.7
 
 
-def tiny_table(apps: int = 600, *, features: int = 12, seed: int = 1, malware: float = 0.25) -> pa.Table:
-    """Made apps: benign ones lie near a plane of three factors, malware off it. Three a day from 2019-01-01."""
+def tiny_table(
+    apps: int = 1_200, *, features: int = 12, seed: int = 1, malware: float = 0.25, a_day: int = 10
+) -> pa.Table:
+    """Made apps: benign ones lie near a plane of three factors, malware off it. `a_day` a day from 2019-01-01."""
     random = np.random.default_rng(seed)
     mixing = random.normal(size=(3, features))
     bad = random.random(apps) < malware
@@ -37,7 +39,7 @@ def tiny_table(apps: int = 600, *, features: int = 12, seed: int = 1, malware: f
             "device": ["real_device"] * apps,
             "malware": pa.array(bad.astype(np.int32)),
             "mal_family": [("Agent", "Malap", None)[row % 3] if bad[row] else None for row in range(apps)],
-            "highest_date": [date(2019, 1, 1) + timedelta(days=row // 3) for row in range(apps)],
+            "highest_date": [date(2019, 1, 1) + timedelta(days=row // a_day) for row in range(apps)],
             "split": ["train"] * apps,
             "time_rank": pa.array(range(apps), pa.int64()),
             "time_split": ["past"] * past + ["future"] * (apps - past),

@@ -38,7 +38,7 @@ class FirstFeature:
 
 @pytest.fixture(scope="module")
 def data():
-    return TrainingData.from_arrow(tiny_table(900))
+    return TrainingData.from_arrow(tiny_table(900, a_day=3))
 
 
 @pytest.fixture(scope="module")
