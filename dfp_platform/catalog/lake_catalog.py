@@ -34,7 +34,7 @@ from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from dfp_platform.catalog.committing import FORCED_PROPERTIES, Staged, pointer_for, repeats, with_forced_properties
 from dfp_platform.catalog.durable import sync_snapshots, write_metadata
-from dfp_platform.catalog.names import Identifier, folder_name, pointer_path
+from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import Namespaces
 from dfp_platform.catalog.pointers import Pointer, read_pointer
 from dfp_platform.catalog.without_views import WithoutViews
@@ -304,9 +304,9 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         """A folder no other table has or had: dropped and re-created tables share no file."""
         folder = f"{folder_name(identifier[-1])}-{table_uuid.hex}"
         if own := self.load_namespace_properties(identifier[:-1]).get(LOCATION):
-            return f"{own.rstrip('/')}/{folder}"
+            return engine_address(f"{own.rstrip('/')}/{folder}")
         warehouse = self.properties.get(WAREHOUSE_LOCATION) or self.lake.warehouse
-        return "/".join([warehouse.rstrip("/"), folder_name(".".join(identifier[:-1])), folder])
+        return engine_address("/".join([warehouse.rstrip("/"), folder_name(".".join(identifier[:-1])), folder]))
 
     @staticmethod
     def _delete_old_metadata(io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:

@@ -65,6 +65,11 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
 
 
+def engine_address(address: str) -> str:
+    """An address as every engine reads it: some need ``file://``; it cannot hold odd letters, so those stay a bare path."""
+    return f"file://{address}" if re.fullmatch(r"/[A-Za-z0-9/._~+@=,-]*", address) else address
+
+
 def _levels(namespace: Identifier) -> str:
     if not namespace:
         raise InvalidNameError("an empty namespace cannot be stored", hint="name at least one level", name="")

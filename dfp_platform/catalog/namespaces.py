@@ -30,8 +30,12 @@ AnyIdentifier = str | Identifier
 class Namespaces(MetastoreCatalog):
     """The part of the catalog that keeps namespaces. A namespace exists while anything lies in it or within it."""
 
-    lake: Lake
     ref: str
+
+    @property
+    @abstractmethod
+    def lake(self) -> Lake:
+        """The lake whose tables these are."""
 
     @abstractmethod
     def head(self) -> CommitId:

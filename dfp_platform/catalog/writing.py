@@ -5,7 +5,7 @@ Equal rows make no commit, so building a table again from equal inputs changes n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from dfp_platform.catalog.committing import INTENT
 from dfp_platform.catalog.content import table_content
 from dfp_platform.catalog.evolution import evolved, iceberg_schema, map_names, set_schema, storable
 from dfp_platform.catalog.lake_catalog import LakeCatalog
-from dfp_platform.catalog.names import Identifier
+from dfp_platform.catalog.names import Identifier, engine_address
 from dfp_platform.catalog.pointers import Pointer
 from dfp_platform.catalog.rows import RowSum, sum_rows
 from dfp_platform.catalog.table_sums import REMEMBERED, column_names, live_files, schema_hash
@@ -113,15 +113,16 @@ def register_files(
     name = catalog.identifier_to_tuple(identifier)
     if not files:
         raise InputError(f"no file to make {'.'.join(name)} of", hint="land the data first", file="")
-    schema = _common_schema(files, catalog._load_file_io(location=files[0]))
+    wanted = [engine_address(file) for file in files]
+    schema = _common_schema(wanted, catalog._load_file_io(location=wanted[0]))
     draft = _draft(catalog, name, iceberg_schema(schema), properties=properties)
     map_names(draft.transaction)
     before = live_files(draft.metadata, draft.io)
-    if not draft.changes_schema and not before.has_deletes and set(before.data) == set(files) and draft.base:
+    if not draft.changes_schema and not before.has_deletes and set(before.data) == set(wanted) and draft.base:
         return draft.finish(RowSum(draft.base.rows, int(draft.base.rows_hash, 16)))
-    fresh = sorted(set(files) - set(before.data))
+    fresh = sorted(set(wanted) - set(before.data))
     added = list(parquet_files_to_data_files(draft.io, draft.metadata, iter(fresh)))
-    gone = [file for path, file in before.data.items() if path not in set(files)]
+    gone = [file for path, file in before.data.items() if path not in set(wanted)]
     return draft.replace_files(added, gone, intent="files")
 
 
@@ -169,7 +170,7 @@ class _Draft:
             REMEMBERED.put(files[0].file_path, column_names(self.metadata.schema()), found)
         return self.replace_files(files, live_files(self.metadata, self.io).data.values(), intent="partitions")
 
-    def replace_files(self, added: Sequence[DataFile], gone: Iterator[DataFile], *, intent: str) -> WriteResult:
+    def replace_files(self, added: Sequence[DataFile], gone: Iterable[DataFile], *, intent: str) -> WriteResult:
         location = self.transaction._table.metadata_location
         with _translated(self.name):
             with self.transaction.update_snapshot(snapshot_properties={INTENT: intent}).overwrite() as snapshot:

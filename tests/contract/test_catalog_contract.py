@@ -35,6 +35,10 @@ def rows(catalog: LakeCatalog, identifier="marts.apps") -> int:
     return catalog.load_table(identifier).scan().to_arrow().num_rows
 
 
+def folder(table) -> Path:
+    return Path(table.metadata.location.removeprefix("file://"))
+
+
 def make(catalog: LakeCatalog, identifier="marts.apps", data: pa.Table = APPS):
     table = catalog.create_table(identifier, data.schema)
     table.append(data)
@@ -176,7 +180,7 @@ def test_a_head_moved_by_others_does_not_disturb_a_commit(lake, catalog):
     open_catalog(Busy(), "main").load_table("marts.apps").append(APPS)
     assert moved["left"] == 0
     assert rows(catalog) == 4
-    metadata = Path(table.metadata.location) / "metadata"
+    metadata = folder(table) / "metadata"
     assert len(list(metadata.glob("*.metadata.json"))) == 3  # create, append, append: the retry wrote none anew
 
 
@@ -338,7 +342,7 @@ def test_no_two_tables_share_a_folder(catalog):
     catalog.drop_table("marts.a")
     places.add(make(catalog, "marts.a").metadata.location)
     assert len(places) == 4
-    assert all(str(Path(place)).startswith(catalog.lake.warehouse) for place in places)
+    assert all(place.startswith(f"file://{catalog.lake.warehouse}/") for place in places)
 
 
 # -- content ----------------------------------------------------------------------------------------------------------
@@ -473,7 +477,7 @@ def test_the_same_namespace_made_on_two_branches_is_no_conflict(lake, catalog):
 
 def test_a_namespace_location_is_where_its_new_tables_go(catalog, tmp_path):
     catalog.create_namespace("placed", {"location": str(tmp_path / "elsewhere")})
-    assert make(catalog, "placed.apps").metadata.location.startswith(str(tmp_path / "elsewhere" / "apps-"))
+    assert make(catalog, "placed.apps").metadata.location.startswith(f"file://{tmp_path}/elsewhere/apps-")
 
 
 def test_there_are_no_views_and_the_catalog_says_so(catalog):
