@@ -27,7 +27,7 @@ from dfp_platform.lake.index import ProvenanceIndex
 from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
 from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
-from dfp_platform.lake.packing import pack_if_many
+from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
 from dfp_platform.lake.trees import Trees
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
@@ -47,6 +47,9 @@ class EmbeddedLake(Lake):
 
     progress: Progress | None = None
     """If set, called while a big object streams in: its lake path, and the bytes taken so far."""
+
+    loose_limit: int = LOOSE_LIMIT
+    """Loose git objects at which a commit packs them."""
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
         folder = LakeFolder(root)
@@ -149,10 +152,8 @@ class EmbeddedLake(Lake):
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:
         undone = self._store.commit(self._resolve(commit))
-        text = (
-            message
-            or f"revert: {undone.as_record().message.splitlines()[0] if undone.text.strip() else undone.oid.hex()}"
-        )
+        subject = next(iter(undone.as_record().message.splitlines()), undone.oid.hex())
+        text = message or f"revert: {subject}"
         facts = {"reverts": undone.oid.hex(), **(metadata or {})}
         parent = self._store.commit(undone.parents[0]).tree if undone.parents else None
 
@@ -376,17 +377,15 @@ class EmbeddedLake(Lake):
                     return CommitId(head.hex())
                 self._store.move_ref(BRANCHES + branch, head, made)
         self._index.catch_up(made)
-        pack_if_many(self._store, self._files)
+        pack_if_many(self._store, self._files, limit=self.loose_limit)
         return CommitId(made.hex())
 
 
 def _is_ref_name(name: str) -> bool:
     """Whether `name` could be a branch, a tag or a commit id."""
-    try:
-        checked_ref_name(name)
-    except InvalidNameError:
-        return False
-    return True
+    with suppress(InvalidNameError):
+        return bool(checked_ref_name(name))
+    return False
 
 
 def _plant(folder: LakeFolder) -> None:

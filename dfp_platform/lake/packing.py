@@ -17,10 +17,10 @@ from dfp_platform.lake.objects import ObjectFiles
 logger = logging.getLogger(__name__)
 
 LOOSE_LIMIT = 4096
-"""Loose git objects at which a commit packs them."""
+"""About 700 commits of one small object."""
 
 
-def pack_if_many(store: GitStore, files: ObjectFiles, *, limit: int = LOOSE_LIMIT) -> int:
+def pack_if_many(store: GitStore, files: ObjectFiles, *, limit: int) -> int:
     """Pack when there are about `limit` loose objects, judged by one of the 256 folders they spread over evenly."""
     try:
         sampled = len(os.listdir(store.folder / "objects" / "17"))

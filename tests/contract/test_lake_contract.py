@@ -569,6 +569,12 @@ def test_a_commit_that_is_reverted_already_makes_no_commit(lake: Lake) -> None:
     assert lake.revert("main", wrong) == made
 
 
+def test_a_commit_without_a_message_can_be_reverted(lake: Lake) -> None:
+    wrong = lake.commit("main", {"a": b"1"}, message="", metadata={"run": "1"})
+    lake.revert("main", wrong)
+    assert lake.show("main").message == f"revert: {wrong}"
+
+
 def test_a_commit_of_another_branch_cannot_be_reverted(lake: Lake) -> None:
     lake.create_branch("side")
     foreign = put(lake, "side", a=b"1")
