@@ -1,4 +1,4 @@
-"""Features of apps as Feast sees them: one vector an app, read from the lake at a ref, served from a version that is switched.
+"""Features of apps as Feast sees them: one vector an app, read at a ref of the lake, served from switched versions.
 
 Importing this room is cheap; Feast (seconds, and with it pandas and torch) comes with the first call that needs it.
 """

@@ -5,6 +5,7 @@ Feast loads `LakeOfflineStore` and its config by name. Only reading is offered: 
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -109,6 +110,16 @@ class LakeOfflineStore(OfflineStore):
             data_source_reader=_reader(config),
             data_source_writer=_refuse,
         )
+
+
+@atexit.register
+def _close_duckdb() -> None:
+    """Drop the DuckDB connection that ibis keeps: left to the interpreter's end, it complains of leaks beside torch."""
+    import ibis
+
+    backend, ibis.options.default_backend = ibis.options.default_backend, None
+    if backend is not None:
+        backend.disconnect()
 
 
 def _reader(config: RepoConfig) -> Callable[[DataSource, str], Any]:

@@ -61,7 +61,7 @@ class Vectors:
         found: bool, shape ``(keys,)``; whether the app is known.
         names: what each element is.
         version: the online version read.
-        commit: the lake commit in whose name it is served; of a version that is not switched on, the one it was made of.
+        commit: the lake commit in whose name it is served, or that it was made of while it is not switched on.
     """
 
     vectors: NDArray[np.float32]
@@ -87,8 +87,9 @@ def version_for(lake: Lake, ref: str) -> str:
 def materialize(lake: Lake, ref: str, *, online: Path, version: str | None = None) -> Materialized:
     """Write the newest vector of every app at `ref` to an online version of its own. Nobody reads it yet.
 
-    The values are read by Feast through the offline store and stored by Feast's own SQLite writer, so that any Feast
-    reads them; only the way from Arrow to its messages is ours (`FeatureStore.materialize` takes 15 times as long).
+    The values are read through Feast's offline store and stored by its own SQLite writer, so that any Feast reads them.
+    Only the way from Arrow to its messages is ours: 30,000 apps of 480 features in 7 s on two cores, where
+    `FeatureStore.materialize` took 12 s and 0.8 GB more, as it holds every message at once.
     The file appears whole or not at all; a version of that name is replaced.
 
     Args:
@@ -175,22 +176,18 @@ class OnlineVectors:
 
 def _write_view(store: FeatureStore, view: FeatureView, width: int) -> int:
     """Store the newest vector of every app of one view. Returns the apps."""
-    config, online = store.config, store._get_provider().online_store
+    config, online = store.config, store.provider.online_store
     online.update(config, [], [view], [], [], partial=True)
-    rows = (
-        store._get_provider()
-        .offline_store.pull_latest_from_table_or_query(
-            config=config,
-            data_source=view.batch_source,
-            join_key_columns=[KEY],
-            feature_name_columns=[VECTOR],
-            timestamp_field=view.batch_source.timestamp_field,
-            created_timestamp_column=None,
-            start_date=_FIRST,
-            end_date=_LAST,
-        )
-        .to_arrow()
-    )
+    rows = store.provider.offline_store.pull_latest_from_table_or_query(
+        config=config,
+        data_source=view.batch_source,
+        join_key_columns=[KEY],
+        feature_name_columns=[VECTOR],
+        timestamp_field=view.batch_source.timestamp_field,
+        created_timestamp_column=None,
+        start_date=_FIRST,
+        end_date=_LAST,
+    ).to_arrow()
     for start in range(0, rows.num_rows, BATCH_ROWS):
         online.online_write_batch(config, view, list(_messages(rows.slice(start, BATCH_ROWS), width)), None)
     return rows.num_rows
@@ -237,7 +234,7 @@ def _require_same(registered: Sequence[str], there: Sequence[str]) -> None:
 
 def _close(store: FeatureStore) -> None:
     """Close Feast's SQLite connection; it keeps it open for the life of the process otherwise."""
-    online = store._get_provider().online_store
+    online = store.provider.online_store
     connection = getattr(online, "_conn", None)
     if connection is not None:
         connection.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,15 +31,17 @@ NAMES_TAG, HASH_TAG = "feature_names", "schema_hash"
 
 
 def import_feast() -> Any:
-    """Feast, without what its import leaves in the environment.
+    """Feast, without what its import leaves in the environment and on the screen.
 
-    At import it makes a temporary folder for Prometheus and names it in two variables. Our child processes would inherit
-    the name of a folder that goes when this process ends, and prometheus_client would keep all metrics there.
+    At import it makes a temporary folder for Prometheus and names it in two variables. Our child processes would
+    inherit the name of a folder that goes with this process, and prometheus_client would keep every metric there.
     """
     untouched = [name for name in _PROMETHEUS if name not in os.environ]
-    import feast
-    import prometheus_client  # noqa: F401 -- first, so that it decides to keep values in memory
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of sqlglotrs, which ibis brings; not ours to mend
+        importlib.import_module("prometheus_client")  # first, so that it decides to keep values in memory
+        import feast
+        import feast.infra.offline_stores.ibis
     for name in untouched:
         os.environ.pop(name, None)
     return feast
@@ -49,8 +53,8 @@ _PROMETHEUS = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 def definitions(features: Sequence[str]) -> list[Any]:
     """The entity, one feature view a device, and the feature service of the models.
 
-    The ordered names of the vector's elements and their hash are tags of view and service, so a registry tells by itself
-    which number means what.
+    The ordered names of the vector's elements and their hash are tags of view and service, so that a registry tells by
+    itself which number means what.
 
     Args:
         features: feature columns in the training table's order.
