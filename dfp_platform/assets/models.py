@@ -1,6 +1,7 @@
 """models/: networks trained on the past, judged on the future."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
@@ -8,6 +9,10 @@ import pyarrow as pa
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.settings import settings
+
+if TYPE_CHECKING:
+    from dfp_platform.models.card import Origin
+    from dfp_platform.models.data import TrainingData
 
 TRAINING_TABLE = dg.AssetIn(["tables", "marts", "fct_training_dataset"], input_manager_key="iceberg")
 MODELS = ("autoencoder", "xgboost")
@@ -31,7 +36,9 @@ def autoencoder(
 
     config = AutoencoderConfig(seed=settings().seed)
     origin, synthetic = _origin(lake)
-    trained = train_autoencoder(_real_device(dataset), config=config, origin=origin, synthetic=synthetic, progress=False)
+    trained = train_autoencoder(
+        _real_device(dataset), config=config, origin=origin, synthetic=synthetic, progress=False
+    )
     _describe(context, tracking.log(context, trained), trained.card.figures, trained.card.threshold)
     return trained.files
 
@@ -116,13 +123,13 @@ def better_than_guessing(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=worst > GUESSING, metadata={"figure": worst, "limit": GUESSING})
 
 
-def _real_device(dataset: pa.Table):
+def _real_device(dataset: pa.Table) -> "TrainingData":
     from dfp_platform.models.data import TrainingData
 
     return TrainingData.from_arrow(dataset, device="real_device")
 
 
-def _origin(lake: LakeResource):
+def _origin(lake: LakeResource) -> "tuple[Origin, bool]":
     """Where the training table came from, and whether its apps were generated."""
     from dfp_platform.ingest import origin
     from dfp_platform.models.card import Origin

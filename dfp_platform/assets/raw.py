@@ -1,6 +1,5 @@
 """raw/: apps as they were published, one parquet object per device, and the Iceberg tables over the same files."""
 
-
 import dagster as dg
 
 from dfp_platform.resources.lake import LakeResource
@@ -19,9 +18,7 @@ def raw_asset(dataset: str) -> dg.AssetsDefinition:
         kinds={"dlt", "parquet"},
         description=f"KronoDroid apps of the {dataset.removeprefix('kronodroid_').replace('_', ' ')}, as published.",
     )
-    def landed(
-        context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource
-    ) -> dg.MaterializeResult:
+    def landed(context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource) -> dg.MaterializeResult:
         from dfp_platform.ingest import land
 
         asset = f"raw/{dataset}"

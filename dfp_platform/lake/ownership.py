@@ -8,16 +8,12 @@ head expected: once another run has taken the branch, or publication has begun, 
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import BinaryIO, Literal
-
-import psutil
 
 from dfp_platform.errors import DfpError, FencedError, NotFoundError, ReadOnlyError, StaleHeadError
 from dfp_platform.lake.interface import Content, Lake
@@ -46,7 +42,6 @@ class Ownership:
         steps: the steps recorded as failed by the hold-back, so that the run can be re-executed.
         complete: every step had succeeded when it was held back.
         redo: the recorded steps have to be executed again; otherwise a re-execution of just these only publishes.
-        worker: the process that leads the run, `host:pid:start`, so that its death can be seen on the same machine.
     """
 
     run_id: str
@@ -58,7 +53,6 @@ class Ownership:
     steps: tuple[str, ...] = ()
     complete: bool = False
     redo: bool = True
-    worker: str = ""
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -67,23 +61,6 @@ class Ownership:
     def from_bytes(cls, data: bytes) -> Ownership:
         raw = json.loads(data)
         return cls(**{**raw, "reasons": tuple(raw["reasons"]), "steps": tuple(raw["steps"])})
-
-
-def this_worker() -> str:
-    """This process, as `Ownership.worker` names it."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
-def worker_died(worker: str) -> bool:
-    """Whether the process is known to be gone; a process of another machine is never known to be."""
-    host, _, process = worker.partition(":")
-    pid, _, started = process.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
-    except psutil.NoSuchProcess:
-        return True
 
 
 def run_branch(run_id: str) -> str:
@@ -108,7 +85,7 @@ def open_run_branch(lake: Lake, ownership: Ownership, *, source: str) -> CommitI
     """Make the branch of a run from `source` and mark it as owned, with a fresh lease; return its head."""
     branch = run_branch(ownership.run_id)
     lake.create_branch(branch, source)
-    marker = replace(ownership, lease_until=time.time() + LEASE_SECONDS, worker=this_worker())
+    marker = replace(ownership, lease_until=time.time() + LEASE_SECONDS)
     return lake.commit(branch, {OWNER_PATH: marker.to_bytes()}, message=f"run {ownership.run_id} begins")
 
 

@@ -76,7 +76,8 @@ def _unpublished_parent(publisher: Publisher, run: dg.DagsterRun) -> str | None:
         raise PermanentError(
             f"run {parent.run_id} still runs", hint="wait for its end, or terminate it first", run_id=parent.run_id
         )
-    return run.parent_run_id
+    owner = read_ownership(publisher.lake, run_branch(run.parent_run_id))
+    return run.parent_run_id if owner is not None and owner.run_id == run.parent_run_id else None
 
 
 def _continue(

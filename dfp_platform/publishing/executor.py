@@ -17,6 +17,7 @@ from dfp_platform.publishing.publication import Outcome, Publisher
 from dfp_platform.publishing.reconciler import reconcile
 from dfp_platform.publishing.recovery import steps_to_fail
 from dfp_platform.publishing.truth import tell_truth
+from dfp_platform.publishing.workers import WORKER_TAG, this_worker
 from dfp_platform.resources.dagster_internals import note, plan_graph, step_failed, steps_by_asset
 from dfp_platform.settings import settings
 
@@ -45,6 +46,7 @@ class PublishingExecutor(Executor):
         publisher = Publisher(self._lake, plan_context.instance, plan_graph(plan_context), settle)
         run_id = plan_context.run_id
         steps = tuple(execution_plan.step_keys_to_execute)
+        publisher.instance.add_run_tags(run_id, {WORKER_TAG: this_worker()})
         try:
             reconcile(publisher, except_run=run_id)
             begun = begin_run(publisher, plan_context.dagster_run, steps, steps_by_asset(execution_plan))

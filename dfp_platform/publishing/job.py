@@ -16,9 +16,7 @@ class PublishConfig(dg.Config):
 @dg.op
 def publish_held_run(context: dg.OpExecutionContext, config: PublishConfig) -> str:
     """Publish a held-back run through the same gate; fails with the reasons if it is held back again."""
-    outcome = publish_run(
-        config.run_id, instance=context.instance, graph=graph_of(context.repository_def.asset_graph)
-    )
+    outcome = publish_run(config.run_id, instance=context.instance, graph=graph_of(context.repository_def.asset_graph))
     if outcome.reasons:
         reasons = [reason.sentence for reason in outcome.reasons]
         raise HeldBackError(
@@ -38,4 +36,5 @@ def publish_held_run(context: dg.OpExecutionContext, config: PublishConfig) -> s
     description="Try again to publish a run that was held back: the same checks, the same gate.",
 )
 def publish_job() -> None:
+    """One op: `publish_held_run`."""
     publish_held_run()

@@ -14,7 +14,7 @@ from dfp_platform.settings import Settings, settings
 
 Promotion = Callable[[Lake, str, Settings], None]
 
-ONLINE_VERSION = "features/online/version.json"
+ONLINE_VERSION = "features/online/report.json"
 """Names the online version that a branch's features were materialized to."""
 
 

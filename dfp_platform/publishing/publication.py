@@ -101,14 +101,14 @@ class Publisher:
         self.instance.add_run_tags(run_id, {PUBLISHED_TAG: commit})
         tell_truth(self.instance, self.lake, self.graph, target)
         for ended in (*self._ancestors(run_id), run_id):
-            self._forget_branch(ended)
+            self.forget_branch(ended)
 
     def published_commit(self, run_id: str, target: str) -> CommitId | None:
         """The merge commit of a run on `target`, if it was published."""
         return next((c.id for c in self.lake.log(target) if _carries(c, run_id)), None)
 
-    def _forget_branch(self, run_id: str) -> None:
-        """Delete a branch whose commits the target reaches now."""
+    def forget_branch(self, run_id: str) -> None:
+        """Delete the branch of a run; what was published of it the target reaches."""
         try:
             self.lake.delete_branch(run_branch(run_id))
         except NotFoundError:

@@ -10,11 +10,17 @@ import time
 from dataclasses import dataclass
 
 from dfp_platform.errors import FencedError, NotFoundError
-from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix, worker_died
+from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix
 from dfp_platform.publishing.gate import Reason
-from dfp_platform.publishing.publication import Publisher
+from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.publishing.truth import tell_truth
-from dfp_platform.resources.dagster_internals import completed_all_steps, report_step_failed
+from dfp_platform.publishing.workers import WORKER_TAG, worker_died
+from dfp_platform.resources.dagster_internals import (
+    completed_all_steps,
+    report_run_ended,
+    report_step_failed,
+    unfinished_runs,
+)
 
 _RUN_PREFIX = "run-"
 
@@ -35,15 +41,18 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
         except_run: the run that calls, which is alive.
     """
     sealed, finished = [], []
+    _bury(publisher)
     heads = publisher.lake.branches()
     for branch, head in heads.items():
         run_id = branch.removeprefix(_RUN_PREFIX)
         if not branch.startswith(_RUN_PREFIX) or run_id == except_run:
             continue
         owner = read_ownership(publisher.lake, head)
-        if owner is None or owner.run_id != run_id or not _is_dead(publisher, owner):
+        if not _is_dead(publisher, run_id, owner):
             continue
-        if owner.target is not None and publisher.lake.merge_base(head, owner.target) == head:
+        if owner is None or owner.run_id != run_id:
+            publisher.forget_branch(run_id)  # it died between making the branch and marking it: nothing is on it
+        elif owner.target is not None and publisher.lake.merge_base(head, owner.target) == head:
             _finish(publisher, owner, head)
             finished.append(run_id)
         elif owner.state in ("open", "publishing"):
@@ -52,17 +61,19 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
     return Reconciled(tuple(sealed), tuple(finished), _sweep(publisher, heads, except_run))
 
 
-def _is_dead(publisher: Publisher, owner: Ownership) -> bool:
-    """The run has ended, or its leading process is gone (then Dagster is told), or nobody renewed its lease."""
-    run = publisher.instance.get_run_by_id(owner.run_id)
+def _bury(publisher: Publisher) -> None:
+    """Tell Dagster of runs whose leading process is gone without a word."""
+    for run in unfinished_runs(publisher.instance):
+        if worker_died(run.tags.get(WORKER_TAG, "")):
+            report_run_ended(publisher.instance, run, success=PUBLISHED_TAG in run.tags)
+
+
+def _is_dead(publisher: Publisher, run_id: str, owner: Ownership | None) -> bool:
+    """The run has ended; or Dagster has never heard of it and nobody renewed its lease."""
+    run = publisher.instance.get_run_by_id(run_id)
     if run is None:
-        return worker_died(owner.worker) or owner.lease_until < time.time()
-    if run.is_finished:
-        return True
-    if not worker_died(owner.worker):
-        return False
-    publisher.instance.report_run_failed(run, "its process ended without a word; found by the reconciler")
-    return True
+        return owner is not None and owner.lease_until < time.time()
+    return run.is_finished
 
 
 def _finish(publisher: Publisher, owner: Ownership, head: str) -> None:

@@ -235,6 +235,25 @@ def report_step_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, message
     return step
 
 
+def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that have begun and not ended."""
+    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    return list(instance.get_runs(dg.RunsFilter(statuses=begun)))
+
+
+def report_run_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, *, success: bool) -> None:
+    """Record the end of a run whose process is gone: it had done everything, or it had not."""
+    if success:
+        event = DagsterEvent(
+            event_type_value=dg.DagsterEventType.RUN_SUCCESS.value,
+            job_name=run.job_name,
+            message="Its process ended right after the results were published.",
+        )
+        instance.report_dagster_event(event, run.run_id)
+    else:
+        instance.report_run_failed(run, "Its process ended without a word; found by the reconciler.")
+
+
 def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
     snapshot = instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
     return list(run.step_keys_to_execute or snapshot.step_keys_to_execute)

@@ -57,7 +57,12 @@ class DbtResource(dg.ConfigurableResource):
             return event
         asset = path_of(context.asset_key_for_output(event.output_name))
         content = content_at(self.lake.store, branch, asset)
-        metadata = {**event.metadata, "lake/branch": self.lake.ref, "lake/content": content, **self._rows(asset, branch)}
+        metadata = {
+            **event.metadata,
+            "lake/branch": self.lake.ref,
+            "lake/content": content,
+            **self._rows(asset, branch),
+        }
         return dg.Output(None, event.output_name, metadata=metadata, data_version=dg.DataVersion(content))
 
     def _rows(self, asset: str, branch: str) -> dict[str, Any]:
@@ -84,7 +89,17 @@ def manifest() -> Path:
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     parsed = subprocess.run(
-        [_dbt(), "--quiet", "parse", "--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", place.parent],
+        [
+            _dbt(),
+            "--quiet",
+            "parse",
+            "--project-dir",
+            PROJECT,
+            "--profiles-dir",
+            PROJECT,
+            "--target-path",
+            place.parent,
+        ],
         env={**os.environ, "DFP_LAKE": settings().lake_uri, "DBT_LOG_PATH": str(place.parent)},
         capture_output=True,
         text=True,
