@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import ManifestContent
 from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
@@ -50,7 +49,7 @@ def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:
     for manifest in snapshot.manifests(io):
         if manifest.added_snapshot_id == snapshot.snapshot_id:
             yield manifest.manifest_path
-            if manifest.content == ManifestContent.DATA and manifest.has_added_files():
+            if manifest.has_added_files():
                 for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
                     if entry.snapshot_id == snapshot.snapshot_id:
                         yield entry.data_file.file_path

@@ -66,7 +66,7 @@ def folder_name(name: str) -> str:
 
 
 def engine_address(address: str) -> str:
-    """An address as every engine reads it: some need ``file://``; it cannot hold odd letters, so those stay a bare path."""
+    """An address as every engine reads it: some need ``file://``. A path that a URL would encode stays a path."""
     return f"file://{address}" if re.fullmatch(r"/[A-Za-z0-9/._~+@=,-]*", address) else address
 
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    TableAlreadyExistsError,
+    ValidationException,
+)
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import _dataframe_to_data_files, parquet_files_to_data_files, schema_to_pyarrow
 from pyiceberg.manifest import DataFile
@@ -22,15 +26,15 @@ from pyiceberg.table import Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import IdentityTransform
 
-from dfp_platform.catalog.committing import INTENT
 from dfp_platform.catalog.content import table_content
 from dfp_platform.catalog.evolution import evolved, iceberg_schema, map_names, set_schema, storable
 from dfp_platform.catalog.lake_catalog import LakeCatalog
 from dfp_platform.catalog.names import Identifier, engine_address
 from dfp_platform.catalog.pointers import Pointer
+from dfp_platform.catalog.replacing import replacement
 from dfp_platform.catalog.rows import RowSum, sum_rows
 from dfp_platform.catalog.table_sums import REMEMBERED, column_names, live_files, schema_hash
-from dfp_platform.errors import InputError, StaleHeadError
+from dfp_platform.errors import InputError, StaleHeadError, UnknownOutcomeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,7 @@ class _Draft:
     def replace_files(self, added: Sequence[DataFile], gone: Iterable[DataFile], *, intent: str) -> WriteResult:
         location = self.transaction._table.metadata_location
         with _translated(self.name):
-            with self.transaction.update_snapshot(snapshot_properties={INTENT: intent}).overwrite() as snapshot:
-                snapshot.delete_by_predicate(AlwaysTrue())  # so that rows another writer adds meanwhile are a conflict
+            with replacement(self.transaction, intent=intent) as snapshot:
                 for file in gone:
                     snapshot.delete_data_file(file)
                 for file in added:
@@ -198,7 +201,10 @@ def _draft(
     if not catalog.table_exists(name):
         schema = assign_fresh_schema_ids(wanted)
         spec = _identity_spec(schema, partition)
-        staged = catalog.create_table_transaction(name, schema, partition_spec=spec, properties=dict(properties or {}))
+        with _translated(name):
+            staged = catalog.create_table_transaction(
+                name, schema, partition_spec=spec, properties=dict(properties or {})
+            )
         return _Draft(catalog, name, staged, None, changes_schema=False)
     base, table = catalog.loaded(name)
     transaction = table.transaction()
@@ -285,7 +291,13 @@ def _common_schema(files: Sequence[str], io: FileIO) -> pa.Schema:
 def _translated(name: Identifier) -> Iterator[None]:
     try:
         yield
-    except (CommitFailedException, ValidationException) as error:
+    except CommitStateUnknownException as error:
+        raise UnknownOutcomeError(
+            f"the commit to table {'.'.join(name)} may or may not have landed: {error}",
+            hint="look at the table before writing again",
+            table=".".join(name),
+        ) from error
+    except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
         raise StaleHeadError(
             f"table {'.'.join(name)} was changed by another writer meanwhile: {error}",
             hint="read it again and write anew",
