@@ -136,7 +136,7 @@ def show(summary: Summary) -> None:
     if summary.synthetic:
         console.print(Text(f"\n{SYNTHETIC}", style="bold yellow"))
     console.print(Text("\nrows", style="bold"), *(f"({note})" for note in summary.sources if note))
-    print_table(["", ""], [(f"  {dataset}", f"{rows:,}") for dataset, rows in summary.rows.items()])
+    print_table(["", ""], [(f"  {dataset}", f"{rows:,}") for dataset, rows in summary.rows.items()], for_people=True)
     console.print(Text("\nscores", style="bold"), "on apps newer than all the models were trained on")
     print_table(
         ["  model", "apps", "ROC-AUC", "average precision"],
@@ -144,6 +144,7 @@ def show(summary: Summary) -> None:
             (f"  {s['model']}", s["apps"], _rounded(s["roc_auc"]), _rounded(s["average_precision"]))
             for s in summary.scores
         ],
+        for_people=True,
     )
     console.print(Text("\nlatency", style="bold"), "of one app on one thread, microseconds")
     print_table(
@@ -152,6 +153,7 @@ def show(summary: Summary) -> None:
             (f"  {row['runtime']}", row["model"], *(round(row[f"{p}_us"], 1) for p in ("p50", "p90", "p99")))
             for row in summary.latencies
         ],
+        for_people=True,
     )
     console.print(Text("\ncommit ", style="bold") + Text(f"{summary.commit} ({summary.seconds:.0f} s)"))
     if summary.report is not None:

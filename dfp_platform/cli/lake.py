@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,16 +45,28 @@ def log(
     ref: Ref = MAIN,
     path: Annotated[str | None, typer.Option(help="Only commits that changed this object.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Also the commits that merges brought.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Commits of a branch, newest first."""
-    commits = list(opened().log(ref, path=path, limit=limit))
+    """What happened on a branch, newest first: on main, one commit a publication."""
+    lake = opened()
+    history = lake.log(ref, path=path, limit=limit) if everything or path else _own_history(lake, ref)
+    commits = list(islice(history, limit))
     if as_json:
         return print_json([_commit(commit) for commit in commits])
     return print_table(
         ["commit", "time (UTC)", "message"],
         [(commit.id[:12], f"{commit.time:%Y-%m-%d %H:%M:%S}", commit.message) for commit in commits],
     )
+
+
+def _own_history(lake: Lake, ref: str) -> Iterator[Commit]:
+    """Commits made on the branch itself: from each only its first parent is followed."""
+    commit = lake.show(ref)
+    while commit.parents:
+        yield commit
+        commit = lake.show(commit.parents[0])
+    yield commit
 
 
 @app.command()

@@ -71,21 +71,18 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
-    """Print rows under headings; numbers stand to the right. In a pipe: tab-separated, without headings."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, for_people: bool = False) -> None:
+    """Print rows under headings; numbers stand to the right. In a pipe: tab-separated, without headings.
+
+    Args:
+        for_people: print headings in a pipe too.
+    """
     listed = [["" if cell is None else cell for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not (for_people or sys.stdout.isatty()):
         for row in listed:
             typer.echo("\t".join(str(cell) for cell in row))
         return
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        show_header=any(columns),
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

@@ -52,6 +52,15 @@ def test_the_log_names_commits_newest_first(lake: Lake, dfp: Dfp) -> None:
     assert [commit["message"] for commit in json.loads(said)][:2] == ["trained", "first apps"]
 
 
+def test_the_log_shows_a_merge_as_one_commit_unless_asked_for_all(lake: Lake, dfp: Dfp) -> None:
+    lake.commit("main", {"raw/more.csv": b""}, message="more apps")
+    lake.merge("mine", "main", message="publish mine")
+    own = [commit["message"] for commit in json.loads(dfp("lake", "log", "--json")[1])]
+    assert own[:3] == ["publish mine", "more apps", "first apps"]
+    assert "trained" not in own
+    assert "trained" in [commit["message"] for commit in json.loads(dfp("lake", "log", "--all", "--json")[1])]
+
+
 def test_the_log_of_a_path_leaves_other_commits_out(lake: Lake, dfp: Dfp) -> None:
     _, said, _ = dfp("lake", "log", "mine", "--path", "raw/apps.csv", "--json")
     assert [(commit["message"], commit["metadata"]) for commit in json.loads(said)] == [("first apps", {"run": "r1"})]
