@@ -29,8 +29,10 @@ def merge_bases(read: ReadCommit, left: Oid, right: Sequence[Oid]) -> list[Oid]:
     paint(left, _LEFT)
     for oid in right:
         paint(oid, _RIGHT)
-    while any(not marks[oid] & _STALE for _, oid in queue):
+    while queue:
         when, oid = heapq.heappop(queue)
+        if marks[oid] & _STALE and all(marks[other] & _STALE for _, other in queue):
+            break
         flags = marks[oid] & (_LEFT | _RIGHT | _STALE)
         if flags == _LEFT | _RIGHT:
             if not marks[oid] & _BASE:

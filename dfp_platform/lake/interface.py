@@ -161,7 +161,11 @@ class Lake(ABC):
 
     @abstractmethod
     def log(self, ref: str = MAIN, *, path: str | None = None, limit: int | None = None) -> Iterator[Commit]:
-        """Commits reachable from `ref`, newest first; with `path` only those that changed that object."""
+        """Commits reachable from `ref`, newest first and children before parents.
+
+        Args:
+            path: only commits that changed this object themselves; a merge that brought the change is not among them.
+        """
 
     @abstractmethod
     def diff(self, left: str, right: str, prefix: str = "") -> Iterator[Difference]:
@@ -173,7 +177,10 @@ class Lake(ABC):
 
     @abstractmethod
     def provenance(self, ref: str, path: str) -> Commit:
-        """The commit that wrote what stands at `path` at `ref` (not the merge that brought it). By index, no walk."""
+        """The newest commit below `ref` that wrote what stands at `path` there (not the merge that brought it).
+
+        By an index, in milliseconds. Raises NotFoundError.
+        """
 
     @abstractmethod
     def verify(self) -> Sequence[str]:

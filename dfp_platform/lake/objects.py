@@ -89,9 +89,11 @@ class ObjectFiles:
             found = wanted.exists() or self._link(pointer, wanted)
         except PermissionError as error:
             raise _not_writable(self.folder, path) from error
-        if not found:
+        size = wanted.stat().st_size if found else None
+        if size != pointer.size:
             raise CorruptLakeError(
-                f"the bytes of {path} (sha256 {pointer.sha256}) are missing from {self.folder}",
+                f"{path} (sha256 {pointer.sha256}) should have {pointer.size} bytes in {self.folder}, "
+                + ("is missing" if size is None else f"has {size}"),
                 hint="restore objects/ from a backup; `dfp lake verify` lists everything that is missing",
                 path=path,
                 expected=pointer.sha256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import subprocess
 import sys
@@ -113,6 +114,8 @@ def test_several_processes_writing_one_branch_lose_nothing(lake: Lake) -> None:
             finish(child)
     written = {found.path: lake.read("main", found.path) for found in lake.list("main") if "shared" not in found.path}
     assert written == {f"{worker}/{n}": b"%d" % n for worker in workers for n in range(commits)}
+    for path in written:
+        assert lake.provenance("main", path).message == path.replace("/", " ")
     messages = [commit.message for commit in lake.log() if commit.parents]
     assert len(messages) == len(workers) * commits
     for worker in workers:  # each process's commits stand in its own order
@@ -190,12 +193,19 @@ def test_packing_leaves_one_pack_no_loose_object_and_everything_readable(lake: L
 
 
 def test_a_lake_packs_itself_as_it_grows(lake: EmbeddedLake) -> None:
-    lake.loose_limit = 512
-    for n in range(6):
-        lake.commit("main", {f"d{n}/{m}": b"%d %d" % (n, m) for m in range(100)}, message=f"{n}")
-    assert 1 <= len(list((Path(lake.uri) / "refs.git/objects/pack").glob("*.pack"))) <= 3
-    assert loose_objects(lake) < 1024
-    assert sum(1 for _ in lake.list("main")) == 600
+    """One of 256 folders is counted, so objects that git names 17… are what fills it."""
+    lake.loose_limit = 2 * 256
+    contents = (b"%d" % n for n in range(10_000))
+    counted = (
+        content
+        for content in contents
+        if hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()[:2] == "17"
+    )
+    while (before := loose_objects(lake)) < 30:
+        lake.commit("main", {f"a/{before}": b"not counted"}, message="one")
+    lake.commit("main", {"a/first": next(counted), "a/second": next(counted)}, message="both")
+    assert loose_objects(lake) == 0
+    assert len(list((Path(lake.uri) / "refs.git/objects/pack").glob("*.pack"))) == 1
     assert lake.verify() == []
 
 
