@@ -297,6 +297,59 @@ def test_docs_know_columns_types_rows_and_descriptions(project: Project):
     assert project.catalog.load_table("main.apps").metadata_location == metadata_location
 
 
+def test_a_unit_test_runs_the_model_on_made_rows_and_makes_no_table(project: Project):
+    project.write(
+        {
+            "models/apps.sql": "select 1 as id, 'x' as name",
+            "models/doubled.sql": "select id * 2 as twice, name from {{ ref('apps') }}",
+            "models/schema.yml": """
+                unit_tests:
+                  - name: twice_is_double
+                    model: doubled
+                    given: [{input: ref('apps'), rows: [{id: 21, name: a}, {id: 2, name: null}]}]
+                    expect: {rows: [{twice: 42, name: a}, {twice: 4, name: null}]}
+                  - name: wrong
+                    model: doubled
+                    given: [{input: ref('apps'), rows: [{id: 21}]}]
+                    expect: {rows: [{twice: 43}]}
+            """,
+        }
+    )
+    project.dbt("run", "--select", "apps")
+    statuses = {name: str(result.status) for name, result in project.dbt("test", passes=False).items()}
+    assert statuses == {"twice_is_double": "pass", "wrong": "fail"}
+    assert project.catalog.list_tables("main") == [("main", "apps")]
+
+
+def test_hooks_run_before_and_after_inside_and_outside_of_dbts_transaction(project: Project):
+    hooks = """
+        {{ config(
+            pre_hook=[before_begin("create table main.one as select 1 as a"), "insert into main.one select 2"],
+            post_hook=[after_commit("drop table main.one"), "insert into {{ this }} select 9"],
+        ) }}
+        select a from main.one
+    """
+    project.write({"models/apps.sql": hooks})
+    project.dbt("run")
+    assert sorted(row["a"] for row in project.rows("main.apps")) == [1, 2, 9]
+    assert project.catalog.list_tables("main") == [("main", "apps")]
+
+
+def test_a_model_of_another_schema_makes_its_namespace_and_is_documented(project: Project):
+    project.write(
+        {
+            "models/apps.sql": "{{ config(schema='Marts', alias='Apps') }} select 1 as id",
+            "macros/schema.sql": "{% macro generate_schema_name(name, node) %}{{ name or 'main' }}{% endmacro %}",
+        }
+    )
+    project.dbt("run")
+    project.dbt("docs", "generate")
+    assert project.rows("Marts.Apps") == [{"id": 1}]
+    assert list(json.loads((project.folder / "target" / "catalog.json").read_text())["nodes"]) == [
+        "model.adapter_test.apps"
+    ]
+
+
 def test_four_threads_build_twelve_models_at_once(project: Project):
     one = "select value as id, value * {n} as x from generate_series(1, 20000) as t(value) order by 1"
     project.write({f"models/m{n}.sql": one.format(n=n) for n in range(11)})

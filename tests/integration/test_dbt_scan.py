@@ -178,3 +178,17 @@ def test_statements_that_would_go_around_the_catalog_are_refused(engine: Engine,
         with pytest.raises(ValueError, match="not supported"):
             engine.fetch(statement)
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_the_sides_of_a_union_may_differ_in_what_they_say_of_nulls(engine: Engine):
+    query = "select a, 'x' as b from (values (1), (null)) as t(a) union all select 2, 'y'"
+    assert len(engine.fetch(query)) == 3
+    assert engine.create_table(("n", "t"), query) == 3
+
+
+def test_points_in_time_are_cut_to_microseconds(engine: Engine):
+    query = "select timestamp '2020-01-01T00:00:00.123456789' as at"
+    expected = [{"at": dt.datetime(2020, 1, 1, microsecond=123456)}]
+    assert engine.fetch(query).to_pylist() == expected
+    engine.create_table(("n", "t"), query)
+    assert engine.fetch("select at from n.t").to_pylist() == expected

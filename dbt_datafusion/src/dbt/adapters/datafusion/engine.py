@@ -91,11 +91,10 @@ class Engine:
     def fetch(self, sql: str) -> pa.Table:
         """The rows of one query, held in memory; nanoseconds are cut to microseconds, as in stored tables."""
         frame = self.plan(sql)
-        rows = pa.Table.from_batches(frame.collect(), schema=frame.schema())
-        for index, field in enumerate(rows.schema):
-            if pa.types.is_timestamp(field.type):
-                rows = rows.set_column(index, field.name, rows.column(index).cast(storable(field.type), safe=False))
-        return rows
+        # Batches of one result may differ in what they say of NULLs, as the two sides of a union do.
+        kinds = [storable(field.type) if pa.types.is_timestamp(field.type) else field.type for field in frame.schema()]
+        schema = pa.schema([pa.field(name, kind) for name, kind in zip(frame.schema().names, kinds, strict=True)])
+        return pa.Table.from_batches([_as(schema, batch) for batch in frame.collect()], schema=schema)
 
     def create_table(self, identifier: Identifier, query: str) -> int:
         """Make a table hold exactly what `query` returns, by one commit. Returns the number of rows."""
@@ -164,6 +163,11 @@ class Engine:
 def _stream(frame: DataFrame) -> Iterator[pa.RecordBatch]:
     for batch in frame.execute_stream():
         yield batch.to_pyarrow()
+
+
+def _as(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
+    arrays = [column.cast(field.type, safe=False) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _session(credentials: DataFusionCredentials) -> SessionContext:

@@ -93,10 +93,13 @@ class DataFusionAdapter(SQLAdapter):
         self, information_schema: InformationSchema, schemas: set[str], used_schemas: frozenset[tuple[str, str]]
     ) -> agate.Table:
         with self.engine("docs") as engine:
+            # dbt asks for schemas in lower case, whatever they are called.
+            namespaces = [".".join(namespace) for namespace in engine.catalog.list_namespaces()]
             rows = [
                 row
-                for schema in sorted(schemas)
-                for table in docs.tables(engine.catalog, schema)
+                for namespace in sorted(namespaces)
+                if namespace.lower() in schemas
+                for table in docs.tables(engine.catalog, namespace)
                 for row in docs.catalog_rows(table, database=str(information_schema.database))
             ]
         return self._catalog_filter_table(docs.catalog_table(rows), used_schemas)

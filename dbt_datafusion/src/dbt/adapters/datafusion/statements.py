@@ -20,6 +20,7 @@ Kind = Literal[
     "drop schema",
     "rename",
     "truncate",
+    "transaction",
 ]
 
 
@@ -62,6 +63,7 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("drop relation", _pattern(r"drop\s+(?:table|view)\s+(?P<lenient>if\s+exists\s+)?(?P<name>NAME)(?:\s+cascade)?")),
     ("drop schema", _pattern(r"drop\s+schema\s+(?P<lenient>if\s+exists\s+)?(?P<name>NAME)(?:\s+cascade)?")),
     ("rename", _pattern(r"alter\s+(?:table|view)\s+(?P<name>NAME)\s+rename\s+to\s+(?P<new_name>NAME)")),
+    ("transaction", _pattern(r"(?:begin|commit|rollback)(?P<name>)")),
     ("truncate", _pattern(r"truncate\s+(?:table\s+)?(?P<name>NAME)")),
 )
 

@@ -4,24 +4,28 @@
 -#}
 {% materialization table, adapter='datafusion' %}
   {%- set target_relation = this.incorporate(type='table') -%}
-  {{ run_hooks(pre_hooks) }}
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
   {% call statement('main') -%}
     {{ get_create_table_as_sql(False, target_relation, sql) }}
   {%- endcall %}
   {% do persist_docs(target_relation, model) %}
-  {{ run_hooks(post_hooks) }}
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
 
 {% materialization view, adapter='datafusion' %}
   {%- set target_relation = this.incorporate(type='view') -%}
-  {{ run_hooks(pre_hooks) }}
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
   {% call statement('main') -%}
     {{ get_create_view_as_sql(target_relation, sql) }}
   {%- endcall %}
   {% do persist_docs(target_relation, model) %}
-  {{ run_hooks(post_hooks) }}
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
@@ -36,7 +40,8 @@
   {%- set unique_key = config.get('unique_key') -%}
   {%- set strategy = config.get('incremental_strategy') or ('delete+insert' if unique_key else 'append') -%}
   {%- set on_schema_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
-  {{ run_hooks(pre_hooks) }}
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
   {% if existing_relation is none or existing_relation.is_view or should_full_refresh() %}
     {% set build_sql = get_create_table_as_sql(False, target_relation, sql) %}
   {% else %}
@@ -46,7 +51,8 @@
     {{ build_sql }}
   {%- endcall %}
   {% do persist_docs(target_relation, model) %}
-  {{ run_hooks(post_hooks) }}
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
@@ -121,3 +127,28 @@
     dbt_new.{{ adapter.quote(key) }} = dbt_old.{{ adapter.quote(key) }}{{ ' and ' if not loop.last }}
   {%- endfor -%}
 {%- endmacro %}
+
+
+{#- A unit test needs the columns of the model's query, which planning tells: no table is made for it. -#}
+{% materialization unit, adapter='datafusion' %}
+  {%- set expected_rows = config.get('expected_rows') -%}
+  {%- set expected_sql = config.get('expected_sql') -%}
+  {%- set types = {} -%}
+  {%- set quoted = {} -%}
+  {%- for column in adapter.get_column_schema_from_query(sql) -%}
+    {%- do types.update({column.name | lower: column.data_type}) -%}
+    {%- do quoted.update({column.name | lower: column.quoted}) -%}
+  {%- endfor -%}
+  {%- set tested = expected_rows[0].keys() if expected_rows | length > 0 else types.keys() -%}
+  {%- set columns = [] -%}
+  {%- for name in tested -%}
+    {%- do columns.append(quoted[name | lower]) -%}
+  {%- endfor -%}
+  {%- if not expected_sql -%}
+    {%- set expected_sql = get_expected_sql(expected_rows, types, quoted) -%}
+  {%- endif -%}
+  {% call statement('main', fetch_result=True) -%}
+    {{ get_unit_test_sql(sql, expected_sql, columns) }}
+  {%- endcall %}
+  {{ return({'relations': []}) }}
+{% endmaterialization %}

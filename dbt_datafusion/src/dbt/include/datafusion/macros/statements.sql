@@ -5,7 +5,6 @@
     {{ get_assert_columns_equivalent(sql) }}
     {%- set sql = get_select_subquery(sql) -%}
   {%- endif -%}
-  {{ config.get('sql_header') or '' }}
   create or replace table {{ relation }} as
   {{ sql }}
 {%- endmacro %}
