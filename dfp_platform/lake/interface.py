@@ -83,6 +83,7 @@ class Lake(ABC):
         Changes that leave every path as it was make no commit: the head is returned as it is.
 
         Args:
+            changes: by path. A stream is read from where it stands, and left there if it can seek.
             expect: the head this write is based on; if the branch has moved, StaleHeadError and nothing is written.
         Raises:
             StaleHeadError: `expect` is not the head. ReadOnlyError: `branch` is a tag or a commit.

@@ -75,7 +75,7 @@ class ObjectFiles:
         if not isinstance(content, Path):
             if not hasattr(content, "read"):
                 raise TypeError(f"{path}: a commit takes bytes, Path, a binary stream, ObjectStat or None: {content!r}")
-            return self._stage_stream(content, path, progress)
+            return self._stage_stream_and_rewind(content, path, progress)
         try:
             with content.open("rb") as stream:
                 return self._stage_stream(stream, path, progress)
@@ -141,6 +141,14 @@ class ObjectFiles:
                     leftover.unlink()
             except FileNotFoundError:
                 continue
+
+    def _stage_stream_and_rewind(self, stream: BinaryIO, path: str, progress: Progress | None) -> bytes:
+        """Leave the stream where it was if it can seek, so that who lost a race can make the same call again."""
+        start = stream.tell() if getattr(stream, "seekable", bool)() else None
+        blob = self._stage_stream(stream, path, progress)
+        if start is not None:
+            stream.seek(start)
+        return blob
 
     def _stage_stream(self, stream: BinaryIO, path: str, progress: Progress | None) -> bytes:
         head = _read_exactly(stream, INLINE_LIMIT + 1)

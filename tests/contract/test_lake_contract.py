@@ -84,6 +84,15 @@ def test_bytes_files_and_streams_make_the_same_object(lake: Lake, tmp_path: Path
     assert contents(lake) == {"a": content, "b": content, "c": content}
 
 
+def test_a_stream_is_left_where_it_was_so_that_a_lost_race_can_be_run_again(lake: Lake) -> None:
+    stream = io.BytesIO(b"head" + BIG)
+    stream.seek(4)
+    lake.commit("main", {"a": stream}, message="once")
+    head = lake.resolve("main")
+    assert lake.commit("main", {"a": stream}, message="twice") == head
+    assert lake.read("main", "a") == BIG
+
+
 def test_a_file_that_changes_after_the_commit_does_not_change_the_object(lake: Lake, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(BIG)
