@@ -318,8 +318,8 @@ def _identity(
 ) -> dict[str, Any]:
     """Digest and package name. Digests are unique; names are not: an app has versions, and malware takes names."""
 
-    popular = random.random(BLOCK) < 0.35
-    rank = 20_000 * random.random(BLOCK) ** 3
+    popular = random.random(BLOCK) < 0.5
+    rank = 8_000.0 ** random.random(BLOCK)  # a few names have very many versions
     draws = random.integers(0, 1 << 62, BLOCK)
     digests, packages = [], []
     for i in range(BLOCK):
