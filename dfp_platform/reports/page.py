@@ -1,0 +1,128 @@
+"""`ReportInputs` → one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfp_platform.reports import figures
+from dfp_platform.reports.glossary import GLOSSARY
+from dfp_platform.reports.inputs import Json, ReportInputs
+
+LOW_FALSE_POSITIVES = 0.01
+FAMILIES_SHOWN = 12
+_HOME = Path(__file__).parent
+
+
+def render(inputs: ReportInputs) -> bytes:
+    """The page as UTF-8 bytes; equal inputs are equal bytes. No script, no font, no image from elsewhere.
+
+    Raises:
+        KeyError: a record lacks a field that its room promises.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HOME),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=_count, figure=_figure, percent=_percent, interval=_interval, size=_size)
+    template = environment.get_template("page.html.j2")
+    return (template.render(inputs=inputs, **_parts(inputs)).rstrip() + "\n").encode()
+
+
+def _parts(inputs: ReportInputs) -> dict[str, Any]:
+    """What the template shows beside the inputs themselves."""
+    models = inputs.evaluation["models"]
+    verdicts = sorted(inputs.verdicts, key=lambda verdict: (verdict.passed, verdict.asset, verdict.check))
+    return {
+        "models": [
+            {**model, "style": figures.model_style(i), "recall_low": recall_at(model["roc"], LOW_FALSE_POSITIVES)}
+            for i, model in enumerate(models)
+        ],
+        "best": max(models, key=lambda model: model["overall"]["roc_auc"] or 0.0, default=None),
+        "fastest": min(_latencies(inputs), key=lambda row: row["p50_us"], default=None),
+        "latencies": _latencies(inputs),
+        "verdicts": verdicts,
+        "passed": sum(verdict.passed for verdict in verdicts),
+        "families": _families(models),
+        "style_sheet": (_HOME / "page.css").read_text(encoding="utf-8"),
+        "glossary": GLOSSARY,
+        "charts": _charts(inputs),
+    }
+
+
+def _charts(inputs: ReportInputs) -> dict[str, Any]:
+    models, years = inputs.evaluation["models"], inputs.dataset["years"]
+    devices = [entry["device"] for entry in inputs.dataset["devices"]]
+    rows = _latencies(inputs)
+    return {
+        "years": [
+            (device, figures.apps_by_year(years, device), figures.malware_share_by_year(years, device))
+            for device in sorted(devices, reverse=True)
+        ],
+        "roc": figures.roc_chart(models),
+        "precision_recall": figures.precision_recall_chart(models),
+        "auc_over_time": figures.over_time_chart(models, "roc_auc", "ROC-AUC"),
+        "alarms_over_time": figures.over_time_chart(models, "false_positive_rate", "false positive rate"),
+        "distributions": [figures.distribution_chart(spread) for spread in inputs.distributions],
+        "latency": figures.latency_chart(rows) if rows else None,
+    }
+
+
+def recall_at(roc: Sequence[Sequence[float]], false_positive_rate: float) -> float | None:
+    """Recall where the curve crosses the rate, linear between its points; None without a curve.
+
+    Args:
+        roc: points (false positive rate, recall), in order.
+    """
+    before = None
+    for x, y in roc:
+        if x > false_positive_rate and before is not None:
+            left, low = before
+            return low + (y - low) * (false_positive_rate - left) / (x - left)
+        before = (x, y)
+    return None if before is None else before[1]
+
+
+def _families(models: Sequence[Json]) -> list[dict[str, Any]]:
+    """The largest malware families of the test, with the recall of each model."""
+    by_model = [{entry["family"]: entry for entry in model["families"]} for model in models]
+    largest = models[0]["families"][:FAMILIES_SHOWN] if models else []
+    return [
+        {
+            "family": entry["family"],
+            "apps": entry["apps"],
+            "recalls": [found.get(entry["family"], {}).get("recall") for found in by_model],
+        }
+        for entry in largest
+    ]
+
+
+def _latencies(inputs: ReportInputs) -> Sequence[Json]:
+    return inputs.latency["rows"] if inputs.latency else ()
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _interval(pair: Sequence[float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
+
+
+def _size(value: int) -> str:
+    """Bytes, in decimal units."""
+    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
