@@ -9,16 +9,10 @@ import typer
 
 from dfp_platform.cli.lake import opened
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table
-from dfp_platform.errors import InputError, NotFoundError
 from dfp_platform.schemas import MAIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from dfp_platform.lake import Lake
-
-CHAMPION = "mobile/autoencoder_onnx"
-"""The exported model that `predict` scores with."""
 
 AtRef = Annotated[str, typer.Option("--ref", help="Branch, tag or commit to read.")]
 
@@ -54,46 +48,16 @@ def predict(
     """Score raw apps with the published model: one row an app, its score, and whether it raises an alarm."""
     if output.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter(f"{output} is neither .parquet nor .csv", param_hint="--output")
+    from dfp_platform.serving.champion import champion, score_file
+
     lake = opened()
     commit = lake.resolve(ref)
-    scores = _scores(_champion(lake, commit), file)
+    scores = score_file(champion(lake, commit), file)
     _write(scores, output)
     alarms = sum(scores["label"].to_pylist())
     if as_json:
         return print_json({"output": output, "apps": scores.num_rows, "alarms": alarms, "ref": ref, "commit": commit})
     return out().print(f"{scores.num_rows:,} apps scored, {alarms:,} raise an alarm: {output} (model of {commit[:12]})")
-
-
-def _champion(lake: Lake, commit: str) -> dict[str, bytes]:
-    prefix = f"{CHAMPION}/"
-    files = {stat.path.removeprefix(prefix): lake.read(commit, stat.path) for stat in lake.list(commit, prefix)}
-    if not files:
-        raise NotFoundError(
-            f"no model is published at {commit[:12]}",
-            hint="run `make demo` first, or name another --ref",
-            path=CHAMPION,
-        )
-    return files
-
-
-def _scores(model: dict[str, bytes], file: Path) -> pa.Table:
-    """Scores block by block, so that a file of any length fits."""
-    import pyarrow as pa
-
-    from dfp_platform.mobile.scoring import score_table
-
-    return pa.concat_tables(score_table(model, rows.to_arrow()) for rows in _landed(file))
-
-
-def _landed(file: Path) -> Any:
-    from dfp_platform.ingest.contract import Border
-    from dfp_platform.ingest.sources.file import deliver
-    from dfp_platform.ingest.sources.request import Request
-
-    if not file.is_file():
-        raise InputError(f"{file} is not a file", hint="give the path of a KronoDroid CSV", file=str(file))
-    delivered = deliver(Request(device="real_device", rows=0, seed=0, cache=file.parent, path=file))
-    return Border(implausible_dates="null").passed(delivered.batches)
 
 
 def _write(scores: pa.Table, output: Path) -> None:

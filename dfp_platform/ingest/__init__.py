@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfp_platform.ingest.contract import ImplausibleDates
+from dfp_platform.ingest.files import landed_rows
 from dfp_platform.ingest.landing import Landing, land, register
 from dfp_platform.ingest.origin import DATASETS, InputFile, Origin, origin, origin_path
 from dfp_platform.ingest.sources import SOURCES, Endpoints, Progress
@@ -17,6 +18,7 @@ __all__ = [
     "Origin",
     "Progress",
     "land",
+    "landed_rows",
     "origin",
     "origin_path",
     "register",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from dfp_platform.errors import DfpError, FencedError, NotFoundError, ReadOnlyError, StaleHeadError
 from dfp_platform.lake.interface import Content, Lake
@@ -59,8 +59,9 @@ class Ownership:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Ownership:
-        raw = json.loads(data)
-        return cls(**{**raw, "reasons": tuple(raw["reasons"]), "steps": tuple(raw["steps"])})
+        raw: dict[str, Any] = json.loads(data)
+        raw |= {"reasons": tuple(raw["reasons"]), "steps": tuple(raw["steps"])}
+        return cls(**raw)
 
 
 def run_branch(run_id: str) -> str:

@@ -18,7 +18,7 @@ from dfp_platform.publishing.reconciler import reconcile
 from dfp_platform.publishing.recovery import steps_to_fail
 from dfp_platform.publishing.truth import tell_truth
 from dfp_platform.publishing.workers import WORKER_TAG, this_worker
-from dfp_platform.resources.dagster_internals import note, plan_graph, step_failed, steps_by_asset
+from dfp_platform.resources.dagster_internals import config_of, note, plan_graph, step_failed, steps_by_asset
 from dfp_platform.settings import settings
 
 
@@ -60,7 +60,7 @@ class PublishingExecutor(Executor):
             # a skipped step, so a second hold-back has to find them free
             for event in () if begun.only_publishes else self._inner.execute(plan_context, execution_plan):
                 if event.is_step_failure:
-                    failed.append(event.step_key)
+                    failed.append(str(event.step_key))
                 yield event
         except BaseException as error:
             self._abandon(publisher, run_id, f"the run ended early: {type(error).__name__}", tuple(failed))
@@ -119,7 +119,7 @@ def _sentence(outcome: Outcome) -> str:
 def publishing(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     """An executor definition that publishes what `inner` ran; takes the same run config as `inner`."""
 
-    @dg.executor(name="publishing", config_schema=inner.config_schema, requirements=inner.get_requirements({}) or None)
+    @dg.executor(name="publishing", config_schema=config_of(inner), requirements=inner.get_requirements({}) or None)
     def publishing_executor(init_context: dg.InitExecutorContext) -> Executor:
         creation = inner.executor_creation_fn
         assert creation is not None

@@ -16,6 +16,7 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
+from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.api import execute_run_iterator
@@ -24,6 +25,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.warnings import disable_dagster_warnings
 
 from dfp_platform.errors import NotFoundError
 
@@ -108,6 +110,12 @@ def set_data_version(context: dg.OutputContext, content: str) -> None:
     context.step_context.set_data_version(context.asset_key, dg.DataVersion(content))
 
 
+def output_with_content(output_name: str, *, metadata: Mapping[str, Any], content: str) -> dg.Output[None]:
+    """An output whose value is stored already, with its content as data version (a beta parameter of Dagster 1.13)."""
+    with disable_dagster_warnings():
+        return dg.Output(None, output_name, metadata=metadata, data_version=dg.DataVersion(content))
+
+
 def step_graph(context: dg.OutputContext | dg.AssetExecutionContext) -> Graph:
     """The asset graph a running step belongs to."""
     if isinstance(context, dg.OutputContext):
@@ -125,6 +133,11 @@ def plan_graph(plan_context: Any) -> Graph:
         # a job's own graph knows only the assets and checks it selected: the gate has to know the others too
         return graph_of(job.repository.get_definition().asset_graph)
     return graph_of(job.get_definition().asset_layer.asset_graph)
+
+
+def config_of(executor: dg.ExecutorDefinition) -> Any:
+    """The run config that an executor takes."""
+    return executor.config_schema.as_field()
 
 
 def steps_by_asset(plan: ExecutionPlan) -> dict[str, str]:
@@ -226,7 +239,7 @@ def report_step_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, message
     event = DagsterEvent(
         event_type_value=dg.DagsterEventType.STEP_FAILURE.value,
         job_name=run.job_name,
-        step_handle=StepHandle.parse_from_key(step),
+        step_handle=StepHandle(NodeHandle.from_string(step), step),
         step_kind_value="COMPUTE",
         event_specific_data=StepFailureData(error=error, user_failure_data=None),
         message=message,

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from dfp_platform.errors import ConfigurationError, PermanentError
-from dfp_platform.resources.dagster_internals import path_of, step_graph
+from dfp_platform.resources.dagster_internals import output_with_content, path_of, step_graph
 from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 
@@ -63,7 +63,7 @@ class DbtResource(dg.ConfigurableResource):
             "lake/content": content,
             **self._rows(asset, branch),
         }
-        return dg.Output(None, event.output_name, metadata=metadata, data_version=dg.DataVersion(content))
+        return output_with_content(event.output_name, metadata=metadata, content=content)
 
     def _rows(self, asset: str, branch: str) -> dict[str, Any]:
         from dfp_platform.catalog import read_pointer

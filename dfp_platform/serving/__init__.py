@@ -1,0 +1,1 @@
+"""What answers questions with published models. Importing this room is cheap."""
