@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         return self.lake or str(self.home / "lake")
 
     @property
+    def mlflow_uri(self) -> str:
+        """Where trainings are tracked: a SQLite file in the state folder."""
+        return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
     def dagster_home(self) -> Path:
         """Where Dagster keeps its records; `dagster.yaml` of the checkout names the same folder for a bare start."""
         return self.home / "dagster"

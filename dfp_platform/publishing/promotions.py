@@ -10,12 +10,18 @@ import json
 from collections.abc import Callable
 
 from dfp_platform.lake.interface import Lake
+from dfp_platform.models.registration import crown
+from dfp_platform.resources.lake import content_at
+from dfp_platform.schemas import CommitId
 from dfp_platform.settings import Settings, settings
 
 Promotion = Callable[[Lake, str, Settings], None]
 
 ONLINE_VERSION = "features/online/report.json"
 """Names the online version that a branch's features were materialized to."""
+
+MODELS = ("autoencoder", "xgboost")
+"""Models that are registered; each lies at `models/<name>`."""
 
 
 def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
@@ -28,22 +34,34 @@ def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
     switch(at.home / "online", version, lake.resolve(target))
 
 
-def tag_model_inputs(lake: Lake, target: str, at: Settings) -> None:
-    """Name the commit that made each model on the target for ever: `model-<name>-v<n>-data`."""
-    for name in ("autoencoder", "xgboost"):
+def crown_models(lake: Lake, target: str, at: Settings) -> None:
+    """Tag the exact inputs of each model on the target, and give MLflow's alias `champion` to it.
+
+    The tag `model-<name>-v<n>-data` names the commit that wrote the model: its inputs stand there too.
+    """
+    for name in MODELS:
         card = f"models/{name}/card.json"
         if not lake.exists(target, card):
             continue
-        made = lake.provenance(target, card).id
-        prefix = f"model-{name}-v"
-        known = {tag: commit for tag, commit in lake.tags().items() if tag.startswith(prefix)}
-        if made not in known.values():
-            lake.tag(f"{prefix}{len(known) + 1}-data", made)
+        made = lake.provenance(target, card)
+        content = content_at(lake, target, f"models/{name}")
+        tag = _data_tag(lake, name, made.id)
+        crown(uri=at.mlflow_uri, name=name, key=f"{made.metadata.get('run')}/{name}", content=content, data_tag=tag)
+
+
+def _data_tag(lake: Lake, name: str, commit: CommitId) -> str:
+    prefix = f"model-{name}-v"
+    known = {tag: marked for tag, marked in lake.tags().items() if tag.startswith(prefix)}
+    found = next((tag for tag, marked in known.items() if marked == commit), None)
+    if found is None:
+        found = f"{prefix}{len(known) + 1}-data"
+        lake.tag(found, commit)
+    return found
 
 
 PROMOTIONS: dict[str, Promotion] = {
     "online": switch_online_features,
-    "model-tags": tag_model_inputs,
+    "champions": crown_models,
 }
 
 

@@ -1,6 +1,5 @@
 """MLflow as assets see it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,7 +15,7 @@ class TrackingResource(dg.ConfigurableResource):
     """Logs trainings, each with the lake repository, ref and commit it learned from.
 
     Attributes:
-        uri: MLflow's address; empty: a SQLite file in the state folder.
+        uri: MLflow's address; empty: the configured one.
     """
 
     lake: dg.ResourceDependency[LakeResource]
@@ -24,18 +23,14 @@ class TrackingResource(dg.ConfigurableResource):
 
     @property
     def address(self) -> str:
-        return self.uri or f"sqlite:///{self._folder / 'mlflow.db'}"
-
-    @property
-    def _folder(self) -> Path:
-        folder = settings().home / "mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self.uri or settings().mlflow_uri
 
     def log(self, context: dg.AssetExecutionContext, trained: "TrainedModel") -> str:
         """Log one training, once per run of Dagster; return the MLflow run's id."""
         from dfp_platform.models.tracking import lake_tags, track_training
 
+        folder = settings().home / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
         store, ref = self.lake.store, self.lake.ref
         tags = lake_tags(
             repository=store.uri,
@@ -47,7 +42,7 @@ class TrackingResource(dg.ConfigurableResource):
         return track_training(
             trained,
             uri=self.address,
-            artifacts=self._folder / "artifacts",
+            artifacts=folder / "artifacts",
             key=f"{context.run_id}/{trained.card.name}",
             tags={**tags, "dagster.run_id": context.run_id},
         )
