@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import textwrap
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ models: {adapter_test: {+materialized: table}}
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Project:
     """A dbt project in a folder of its own."""
 
@@ -65,7 +66,7 @@ class Project:
         ]
         return {result.node.name: result for result in getattr(outcome.result, "results", ())}
 
-    @property
+    @cached_property
     def catalog(self) -> Catalog:
         place = {"uri": f"sqlite:///{self.folder}/catalog.db", "warehouse": f"file://{self.folder}/warehouse"}
         return load_catalog("here", type="sql", **place)
@@ -75,10 +76,11 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path)
     made.write({"profiles.yml": PROFILE.format(folder=tmp_path), "dbt_project.yml": PROJECT})
-    return made
+    yield made
+    made.catalog.close()
 
 
 def test_a_table_model_is_created_by_one_commit_and_replaced_by_one_snapshot(project: Project):

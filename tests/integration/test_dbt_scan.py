@@ -142,9 +142,11 @@ def test_a_table_without_rows_has_its_columns(catalog: Catalog):
 
 
 @pytest.fixture
-def engine(place: Path, catalog: Catalog) -> Engine:
+def engine(place: Path, catalog: Catalog) -> Iterator[Engine]:
     properties = {"type": "sql", "uri": f"sqlite:///{place.parent}/c.db", "warehouse": f"file://{place}/wh"}
-    return Engine(DataFusionCredentials(database="lake", schema="n", catalog=properties, catalog_name="t"))
+    opened = Engine(DataFusionCredentials(database="lake", schema="n", catalog=properties, catalog_name="t"))
+    yield opened
+    opened.close()
 
 
 def test_a_table_may_be_replaced_by_a_query_that_reads_it(engine: Engine):

@@ -183,7 +183,7 @@ class DataFusionConnectionManager(SQLConnectionManager):
         super().cleanup_all()
         close_engines()
 
-    def cancel(self, connection: Connection) -> None:
+    def cancel(self, connection: Connection) -> None:  # pyrefly: ignore[bad-override]  # the parent's only raises
         """DataFusion's Python API cannot stop a running query; it ends with the process."""
 
     @classmethod
@@ -203,12 +203,6 @@ class DataFusionConnectionManager(SQLConnectionManager):
     def commit(self) -> Connection:
         """No transactions to commit."""
         return self.get_thread_connection()
-
-    def add_begin_query(self) -> None:
-        """No transactions to begin."""
-
-    def add_commit_query(self) -> None:
-        """No transactions to commit."""
 
     def clear_transaction(self) -> None:
         """No transactions to clear."""

@@ -62,10 +62,12 @@ class Engine:
                 return self._session.sql_with_options(sql, _ONLY_QUERIES)
             except Exception as error:
                 identifier = self._missing(str(error))
+                if identifier is None or identifier in registered:
+                    raise
                 if identifier in views:
                     raise ValueError(f"the view {'.'.join(identifier)} reads itself") from error
-                table = write.load_if_exists(self.catalog, identifier) if identifier else None
-                if table is None or identifier in registered:
+                table = write.load_if_exists(self.catalog, identifier)
+                if table is None:
                     raise
                 query = table.properties.get(write.VIEW_QUERY)
                 rows = self._plan(query, registered, (*views, identifier)) if query else self._scan(table)
@@ -155,6 +157,10 @@ class Engine:
         except NoSuchNamespaceError:
             return
 
+    def close(self) -> None:
+        """Give back what the catalog holds open. The engine is of no use afterwards."""
+        self.catalog.close()
+
     def arrow_type(self, sql_type: str) -> pa.DataType:
         """The stored Arrow type that SQL calls `sql_type`."""
         return storable(self._session.sql(f"select cast(null as {sql_type}) as value").schema().field(0).type)
@@ -201,6 +207,8 @@ def open_engine(credentials: DataFusionCredentials) -> Engine:
 
 
 def close_engines() -> None:
-    """Forget every engine; a plan that still runs keeps its own alive."""
+    """Close every engine of this process."""
     with _opening:
+        for engine in _open.values():
+            engine.close()
         _open.clear()

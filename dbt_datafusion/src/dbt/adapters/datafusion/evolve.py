@@ -55,9 +55,9 @@ def _kept(known: NestedField, field_type: IcebergType) -> NestedField:
 def _changed(known: NestedField | None, field: NestedField, ids: Iterator[int]) -> NestedField:
     if known and _promotes(known.field_type, field.field_type):
         return _kept(known, field.field_type)
-    field_id = next(ids)
-    field_type = assign_fresh_schema_ids(field.field_type, lambda: next(ids))
-    return NestedField(field_id, field.name, field_type, required=False, doc=known.doc if known else None)
+    doc = known.doc if known else None
+    unnumbered = Schema(NestedField(0, field.name, field.field_type, required=False, doc=doc))
+    return assign_fresh_schema_ids(unnumbered, lambda: next(ids)).fields[0]
 
 
 def _promotes(known: IcebergType, new: IcebergType) -> bool:

@@ -22,7 +22,8 @@ from dbt_common.contracts.constraints import ConstraintType
 
 if TYPE_CHECKING:
     import agate
-    from dbt.adapters.base import BaseColumn, BaseRelation, InformationSchema
+    from dbt.adapters.base.column import Column as BaseColumn
+    from dbt.adapters.base.relation import BaseRelation, InformationSchema
 
 
 class DataFusionAdapter(SQLAdapter):
@@ -51,7 +52,8 @@ class DataFusionAdapter(SQLAdapter):
             doing: what it is used for, for the log.
         """
         with self.connections.exception_handler(doing):
-            yield self.connections.get_thread_connection().handle.engine
+            handle: Any = self.connections.get_thread_connection().handle
+            yield handle.engine
 
     # The catalog
 
@@ -77,7 +79,9 @@ class DataFusionAdapter(SQLAdapter):
                 for table in docs.tables(engine.catalog, str(schema_relation.schema))
             ]
 
-    def get_columns_in_relation(self, relation: BaseRelation) -> list[BaseColumn]:
+    def get_columns_in_relation(  # pyrefly: ignore[bad-override]  # the parent says what a macro would return
+        self, relation: BaseRelation
+    ) -> list[BaseColumn]:
         """The columns of a table or view, in order; none if it is not there."""
         with self.engine(f"columns of {relation}") as engine:
             table = write.load_if_exists(engine.catalog, _identifier(relation))
@@ -135,9 +139,10 @@ class DataFusionAdapter(SQLAdapter):
     @classmethod
     def convert_number_type(cls, agate_table: agate.Table, col_idx: int) -> str:
         """SQL type of a seed's numbers: double if any has a fraction."""
-        import agate
+        from agate import MaxPrecision
 
-        return "double" if agate_table.aggregate(agate.MaxPrecision(col_idx)) else "bigint"
+        places = agate_table.aggregate(MaxPrecision(col_idx))  # pyrefly: ignore[missing-attribute]  # agate adds it late
+        return "double" if places else "bigint"
 
     @classmethod
     def convert_integer_type(cls, agate_table: agate.Table, col_idx: int) -> str:

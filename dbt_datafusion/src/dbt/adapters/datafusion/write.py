@@ -104,19 +104,24 @@ def _data_files(table: Table) -> list[DataFile]:
 
 def _commit(transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Sequence[DataFile]) -> int:
     files = _write(transaction, batches)
-    update = transaction.update_snapshot()
-    if old or files:
-        with update.overwrite() if old else update.fast_append() as snapshot:
-            for file in old:
-                snapshot.delete_data_file(file)
-            for file in files:
-                snapshot.append_data_file(file)
+    snapshot_id = _stage(transaction, files, old) if old or files else None
     # A commit that fails removes nothing: its outcome may be unknown.
     after = transaction.commit_transaction().metadata
-    if files and snapshot.snapshot_id not in {known.snapshot_id for known in after.snapshots}:
+    if snapshot_id and snapshot_id not in {snapshot.snapshot_id for snapshot in after.snapshots}:
         # The catalog found the rows equal to those it had and kept its table as it was.
         _remove(transaction, [file.file_path for file in files])
     return sum(file.record_count for file in files)
+
+
+def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[DataFile]) -> int:
+    """Put one snapshot into `transaction` that has `files` instead of `old`; return its id."""
+    update = transaction.update_snapshot()
+    with update.overwrite() if old else update.fast_append() as snapshot:
+        for file in old:
+            snapshot.delete_data_file(file)
+        for file in files:
+            snapshot.append_data_file(file)
+    return snapshot.snapshot_id
 
 
 def _write(transaction: Transaction, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
