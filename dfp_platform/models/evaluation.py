@@ -14,7 +14,7 @@ from dfp_platform.models.records import Record
 from dfp_platform.models.weights import Scorer
 
 CURVE_POINTS = 200
-RESAMPLES = 200
+RESAMPLES = 500
 _FIGURE_DIGITS = 6
 
 Interval = tuple[float, float]
@@ -132,7 +132,8 @@ def evaluate(models: Mapping[str, Scorer], data: TrainingData, *, seed: int, res
                 expected=model.card.schema_hash,
                 actual=data.schema_hash,
             )
-    seen = np.isin(test.packages, data.take(~data.future).packages)
+    past = set(data.packages[~data.future])
+    seen = np.array([package in past for package in test.packages], dtype=np.bool_)
     known = test.dates[~np.isnat(test.dates)]
     return Evaluation(
         device=data.device,

@@ -59,18 +59,26 @@ class Reconstruction(pl.LightningModule):
         super().__init__()
         self.network = network
         self.learning_rate = learning_rate
+        self._losses: list[tuple[Tensor, int]] = []
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         loss = self.network.errors(batch[0]).mean()
-        self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self._losses.append((loss.detach(), len(batch[0])))  # Lightning's log would take a fifth of the step
         return loss
+
+    def take_training_loss(self) -> float:
+        """Mean training loss over the apps since the last call."""
+        total = sum(float(loss) * apps for loss, apps in self._losses)
+        apps = sum(apps for _, apps in self._losses)
+        self._losses.clear()
+        return total / apps
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         loss = self.network.errors(batch[0]).mean()
         self.log(CALIBRATION_LOSS, loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
+        return torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=True)
 
 
 class BestWeights(Callback):
@@ -82,8 +90,8 @@ class BestWeights(Callback):
         self._weights: dict[str, Tensor] = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Reconstruction) -> None:
-        losses = trainer.callback_metrics
-        self.history.append((float(losses["training_loss"]), float(losses[CALIBRATION_LOSS])))
+        calibration_loss = float(trainer.callback_metrics[CALIBRATION_LOSS])
+        self.history.append((pl_module.take_training_loss(), calibration_loss))
         if self.best_epoch < 0 or self.history[-1][1] < self.history[self.best_epoch][1]:
             self.best_epoch = len(self.history) - 1
             self._weights = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
