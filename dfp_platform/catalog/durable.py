@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,7 +59,7 @@ def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:
 def _sync_folders(paths: Iterable[Path]) -> None:
     """The names too: of the file in its folder, and of folders that may have been made for it."""
     for folder in {ancestor for path in paths for ancestor in list(path.parents)[:4]}:
-        if folder.is_dir():
+        with suppress(PermissionError):  # a folder above the lake that is not ours has its name on disk already
             _sync(folder)
 
 

@@ -42,6 +42,12 @@ def iceberg_schema(schema: pa.Schema) -> Schema:
                 hint="cast it before writing",
                 column=field.name,
             ) from error
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated or not schema.names:
+        what = f"column {repeated[0]!r} occurs twice" if repeated else "there is no column"
+        raise InputError(
+            what, hint="a table needs columns, each of its own name", column=repeated[0] if repeated else ""
+        )
     return Catalog._convert_schema_if_needed(schema)
 
 

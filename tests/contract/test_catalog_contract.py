@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,12 +10,14 @@ import pytest
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import (
     CommitFailedException,
+    NoSuchPropertyException,
 )
 from pyiceberg.types import LongType, StringType
 
 from dfp_platform.catalog import LakeCatalog, content_of, open_catalog, read_pointer
-from dfp_platform.errors import MergeConflictError, NotFoundError, ReadOnlyError
+from dfp_platform.errors import FencedError, MergeConflictError, NotFoundError, ReadOnlyError
 from dfp_platform.lake import Lake
+from dfp_platform.lake.ownership import OwnedLake, Ownership, open_run_branch, run_branch, transition
 
 APPS = pa.table({"sha256": ["a", "b"], "malware": pa.array([0, 1], pa.int32())})
 
@@ -133,6 +136,27 @@ def test_a_ref_that_is_not_there_is_said(lake):
         open_catalog(lake, "nope").load_table("marts.apps")
     with pytest.raises(NotFoundError):
         open_catalog(lake, "nope").create_namespace("marts")
+
+
+def test_a_catalog_without_a_lake_says_what_is_missing(tmp_path):
+    with pytest.raises(NoSuchPropertyException, match="lake"):
+        LakeCatalog("lake")
+    with pytest.raises(NotFoundError):
+        LakeCatalog("lake", lake=str(tmp_path / "nope")).list_namespaces()
+
+
+def test_a_run_writes_its_own_branch_only_and_nothing_once_it_is_fenced(lake, catalog):
+    make(catalog)
+    open_run_branch(lake, Ownership("1", target="main", base=lake.resolve("main")), source="main")
+    run = open_catalog(OwnedLake(lake, "1"), run_branch("1"))
+    table = run.load_table("marts.apps")
+    table.append(APPS)
+    with pytest.raises(ReadOnlyError):
+        open_catalog(OwnedLake(lake, "1"), "main").load_table("marts.apps").append(APPS)
+    transition(lake, run_branch("1"), lambda owner: replace(owner, state="sealed"), message="seal")
+    with pytest.raises(FencedError):
+        table.append(APPS)
+    assert (rows(run), rows(catalog)) == (4, 2)
 
 
 # -- compare-and-swap -------------------------------------------------------------------------------------------------

@@ -163,6 +163,7 @@ def test_types_that_iceberg_lacks_are_stored_as_their_like(lake, catalog):
         pa.table({"fine": [1], "bad": pa.nulls(1)}),
         pa.table({"fine": [1], "bad": pa.array([2**64 - 1], pa.uint64())}),
         pa.table({"fine": [1], "bad": pa.array([1], pa.timestamp("ns"))}),
+        pa.table([[1], [2], [3]], names=["bad", "fine", "bad"]),
     ],
 )
 def test_a_value_that_cannot_be_stored_is_an_error_that_names_its_column(lake, catalog, bad):
@@ -386,3 +387,20 @@ def test_engines_of_their_own_read_a_table_by_its_address(lake, catalog):
         assert context.sql("select * from t order by sha256").to_arrow_table().to_pylist() == APPS.to_pylist()
         address = catalog.load_table(name).inspect.files()["file_path"].to_pylist()[0]
         assert pl.scan_parquet(address).collect().height == 3
+
+
+def test_lists_and_structs_are_stored_evolved_and_equal_to_themselves(lake, catalog):
+    kind = pa.struct([("left", pa.int32()), ("right", pa.list_(pa.string()))])
+    rows = [{"vector": [0.5, None], "pair": {"left": 1, "right": ["x"]}}, {"vector": None, "pair": None}]
+    data = pa.Table.from_pylist(rows, pa.schema([("vector", pa.list_(pa.float32())), ("pair", kind)]))
+    assert overwrite(catalog, "marts.nested", data).changed
+    assert scan(lake, "main", "marts.nested").to_pylist() == rows
+    assert not overwrite(catalog, "marts.nested", data.take([1, 0])).changed
+    assert not overwrite(catalog, "marts.nested", scan(lake, "main", "marts.nested")).changed
+    ids = catalog.load_table("marts.nested").schema().field_ids
+    overwrite(catalog, "marts.nested", data.append_column("more", pa.array([1, 2])))
+    assert set(ids) < set(catalog.load_table("marts.nested").schema().field_ids)
+    land_nested = land(lake, "raw/nested/0.parquet", data)
+    register_files(catalog, "raw.nested", [land_nested])
+    assert scan(lake, "main", "raw.nested").to_pylist() == rows
+    assert content_of(lake, "main", "tables/raw/nested") == overwrite(catalog, "marts.flat", data).content
