@@ -112,11 +112,19 @@ def _count(value: float) -> str:
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A figure, where "1.000" is kept for what is exactly one."""
+    if value is None:
+        return "–"
+    nearly = 1 - 10.0**-digits
+    return (
+        f">\u00a0{nearly:.{digits}f}"
+        if nearly < value < 1 and f"{value:.{digits}f}".startswith("1")
+        else f"{value:.{digits}f}"
+    )
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
 
 
 def _interval(pair: Sequence[float] | None) -> str:
