@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """Tries per download; each goes on where the last one broke off."""
 
-_CHUNK_BYTES = 1 << 18
 _CONNECT_SECONDS, _READ_SECONDS = 8.0, 60.0
 
 
@@ -152,7 +151,7 @@ def _go_on(
         total = done + int(length) if length else None
         with part.open("ab" if goes_on else "wb") as stream:
             progress(name, done, total)
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as it comes: what waits in a buffer is lost when the line breaks
                 stream.write(chunk)
                 done += len(chunk)
                 progress(name, done, total)

@@ -6,7 +6,7 @@ Nothing of dlt outlives a landing: no state, no settings of the user or the work
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 ROW = "_row"
 """Extra column on the way through dlt: the row's number in the data set. dlt gives its files random names."""
+
+_SETTINGS: Mapping[str, Any] = {"restore_from_destination": False, "load": {"workers": 1}}
+"""All that dlt is told: it keeps no state in the lake, and there is one table to load."""
 
 _one_at_a_time = threading.Lock()
 """dlt keeps what is active in one place per process."""
@@ -93,6 +96,7 @@ def _ours(error: BaseException | None) -> DfpError | None:
 def _by_itself(folder: Path) -> Iterator[None]:
     """A dlt that knows only `folder`: it would else read ~/.dlt and ./.dlt, and write a user id for its telemetry."""
     from dlt.common.configuration.container import Container
+    from dlt.common.configuration.providers import CustomLoaderDocProvider
     from dlt.common.configuration.specs import RuntimeConfiguration
     from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
     from dlt.common.runtime.run_context import RunContext
@@ -103,7 +107,7 @@ def _by_itself(folder: Path) -> Iterator[None]:
             self._global_dir = str(folder / "dlt")
 
         def initial_providers(self) -> list[Any]:
-            return []
+            return [CustomLoaderDocProvider("dfp", lambda: dict(_SETTINGS))]
 
         def initialize_runtime(self, runtime_config: RuntimeConfiguration | None = None) -> None:
             super().initialize_runtime(RuntimeConfiguration(dlthub_telemetry=False, dlthub_telemetry_endpoint=None))

@@ -142,6 +142,7 @@ def write_csv(path: Path, *, rows: int, seed: int, device: str = "real_device") 
     The file appears whole or not at all. Returns `path`.
     """
     published = {column.landed: column.published for column in COLUMNS}
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as stream:
         for number, block in enumerate(batches(device, rows=rows, seed=seed)):
