@@ -1,11 +1,18 @@
 """reports/: what was measured, and the page a person reads."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from dfp_platform.assets.models import MODELS, TRAINING_TABLE
+from dfp_platform.ingest import origin
+from dfp_platform.models.data import TrainingData
+from dfp_platform.publishing.evidence import verdicts_so_far
+from dfp_platform.resources.lake import LakeResource
+from dfp_platform.settings import settings
 
 
 @dg.asset(
@@ -30,7 +37,6 @@ def host_latency(
     """How long one app takes on this machine, by model and runtime."""
     from dfp_platform.mobile.artifact import MobileArtifact
     from dfp_platform.mobile.benchmark import artifact_subject, measure_latency, model_subject
-    from dfp_platform.models.data import TrainingData
 
     subjects = [
         artifact_subject(MobileArtifact.from_files(artifact)),
@@ -58,5 +64,74 @@ def measured_quietly(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     )
 
 
-assets = [host_latency]
+@dg.asset(
+    key=["reports", "summary"],
+    deps=[
+        ["features", "online"],
+        ["tables", "marts", "fct_malware_samples"],
+        ["tables", "marts", "dim_malware_families"],
+    ],
+    ins={
+        "dataset": TRAINING_TABLE,
+        "evaluation": dg.AssetIn(["models", "evaluation"]),
+        "latency": dg.AssetIn(["reports", "host_latency"]),
+        "artifact": dg.AssetIn(["mobile", "autoencoder_onnx"]),
+        **{name: dg.AssetIn(["models", name]) for name in MODELS},
+    },
+    io_manager_key="report",
+    group_name="reports",
+    code_version="1",
+    kinds={"html"},
+)
+def summary(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    dataset: pa.Table,
+    evaluation: Mapping[str, bytes],
+    latency: Mapping[str, bytes],
+    artifact: Mapping[str, bytes],
+    autoencoder: Mapping[str, bytes],
+    xgboost: Mapping[str, bytes],
+) -> Mapping[str, bytes]:
+    """One page for people: data, scores over time, latency, parity and checks, named by its lake commit."""
+    from dfp_platform.reports import ReportInputs, describe_dataset, render
+
+    data = TrainingData.from_arrow(dataset, device="real_device")
+    told = origin(lake.store, lake.ref, "kronodroid_real_device")
+    inputs = ReportInputs(
+        commit=lake.store.resolve(lake.ref),
+        branch=lake.ref,
+        run=context.run_id,
+        source=told.source,
+        synthetic=told.synthetic,
+        dataset=describe_dataset(dataset),
+        evaluation=json.loads(evaluation["report.json"]),
+        latency=json.loads(latency["report.json"]),
+        distributions=[_distribution(model, data) for model in (autoencoder, xgboost)],
+        parity=[_parity(autoencoder, artifact, data)],
+        verdicts=verdicts_so_far(lake, context.instance, context.run_id),
+        commands=(f"DFP_SOURCE={settings().source} make demo", "dfp lake log"),
+    )
+    context.add_output_metadata({"apps": dataset.num_rows, "source": told.source, "synthetic": told.synthetic})
+    facts = {name: getattr(inputs, name) for name in ("commit", "run", "source", "synthetic")}
+    return {"index.html": render(inputs), "report.json": json.dumps(facts, sort_keys=True).encode()}
+
+
+def _distribution(files: Mapping[str, bytes], data: TrainingData) -> Mapping[str, Any]:
+    from dfp_platform.models.weights import load_model, read_card
+    from dfp_platform.reports import score_distribution
+
+    card, test = read_card(files), data.test
+    return score_distribution(card.name, load_model(files).score(test.matrix), test.labels, threshold=card.threshold)
+
+
+def _parity(model: Mapping[str, bytes], artifact: Mapping[str, bytes], data: TrainingData) -> Mapping[str, Any]:
+    from dfp_platform.mobile.artifact import MobileArtifact
+    from dfp_platform.mobile.parity import check_parity
+
+    held = check_parity(model, MobileArtifact.from_files(artifact), data.test.matrix, seed=settings().seed)
+    return held.model_dump(mode="json")
+
+
+assets = [host_latency, summary]
 checks = [measured_quietly]

@@ -13,7 +13,7 @@ from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import read_ownership
 from dfp_platform.publishing.gate import Evidence
 from dfp_platform.resources.dagster_internals import Graph, evaluations
-from dfp_platform.resources.lake import content_at
+from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.schemas import CommitId, Difference, Verdict
 
 CHECKS = "checks/"
@@ -56,6 +56,12 @@ def new_verdicts(lake: Lake, ref: str, instance: dg.DagsterInstance, run_ids: tu
             verdict = Verdict(said.asset, said.check, content, said.passed, said.figure, said.limit)
             found[verdict_path(said.asset, said.check)] = json.dumps(asdict(verdict), sort_keys=True).encode()
     return found
+
+
+def verdicts_so_far(lake: LakeResource, instance: dg.DagsterInstance, run_id: str) -> list[Verdict]:
+    """What the checks of a run that still works have said, by asset and check; for a report within that run."""
+    said = new_verdicts(lake.store, lake.store.resolve(lake.ref), instance, (run_id,))
+    return [Verdict(**json.loads(said[path])) for path in sorted(said)]
 
 
 def gather(
