@@ -50,9 +50,10 @@ class Summary:
 
 def demo(source: Source = None, as_json: Json = False) -> None:
     """Run the whole line, from raw apps to a measured, published model, and say what came out."""
-    from dfp_platform.settings import choose
+    from dfp_platform.settings import choose, settings
 
-    _announce(choose(source=source).source)
+    nobody_chose = source is None and "source" not in settings().model_fields_set
+    _announce(choose(source="sample" if nobody_chose else source).source)
     outcome = launched(None)
     if not outcome.success:
         report(outcome, as_json=as_json)
@@ -69,6 +70,8 @@ def _announce(source: str) -> None:
     console = err()
     if source in ("auto", "archives"):
         console.print(f"Rows come from {ANNOUNCEMENT}. On two cores the whole set takes minutes.")
+    if source == "sample":
+        console.print("Rows are generated, so that this is quick. Real apps: DFP_SOURCE=archives make demo")
     if source == "auto":
         console.print(
             "If they cannot be reached, generated rows stand in. Quick in any case: DFP_SOURCE=sample make demo"
