@@ -323,6 +323,21 @@ def test_a_unit_test_runs_the_model_on_made_rows_and_makes_no_table(project: Pro
     assert project.catalog.list_tables("main") == [("main", "apps")]
 
 
+def test_a_contract_that_the_query_breaks_is_refused_before_anything_is_written(project: Project):
+    contract = """
+        models:
+          - name: apps
+            config: {contract: {enforced: true}}
+            columns: [{name: id, data_type: bigint}, {name: name, data_type: varchar}]
+    """
+    project.write({"models/apps.sql": "select 'a' as name, 1 as id", "models/schema.yml": contract})
+    project.dbt("run")
+    assert project.catalog.load_table("main.apps").schema().column_names == ["id", "name"]
+    project.write({"models/apps.sql": "select 'a' as name, 'one' as id"})
+    assert "contract" in project.dbt("run", passes=False)["apps"].message
+    assert project.rows("main.apps") == [{"id": 1, "name": "a"}]
+
+
 def test_hooks_run_before_and_after_inside_and_outside_of_dbts_transaction(project: Project):
     hooks = """
         {{ config(

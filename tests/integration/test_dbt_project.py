@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -273,6 +274,46 @@ def test_dagster_finds_the_agreed_asset_keys_and_blocking_checks(built: Warehous
     assert training["no_leaking_column_is_trained_on"] is True
     assert len(training) >= 8
     assert all(training.values())
+
+
+def test_every_singular_test_fails_on_what_it_is_there_to_find(built: Warehouse):
+    built.lake.create_branch("broken", RUN)
+    catalog = open_catalog(built.lake, "broken")
+    trained = catalog.load_table("marts.fct_training_dataset")
+    rows = built.table("marts.fct_training_dataset").head(50)
+    odd = pl.int_range(pl.len()) % 2
+    flipped = rows.with_columns(
+        time_split=pl.when(odd == 1).then(pl.lit("past")).otherwise(pl.lit("future")),
+        highest_date=pl.date(2010 + odd, 1, 1),
+    )
+    with trained.update_schema(allow_incompatible_changes=True) as update:
+        update.delete_column("sys_read")
+        update.rename_column("sys_write", "app_scanners")
+    flipped = flipped.drop("sys_read").rename({"sys_write": "app_scanners"})
+    trained.overwrite(flipped.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(trained.schema().as_arrow()))
+    index = catalog.load_table("marts.split_index")
+    both = built.table("marts.split_index").with_columns(
+        split=pl.when(pl.col("device") == "emulator").then(pl.lit("test")).otherwise(pl.lit("train"))
+    )
+    index.overwrite(both.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(index.schema().as_arrow()))
+    statuses = built.dbt("test", "--select", "test_type:singular", ref="broken", passes=False)
+    assert statuses == {
+        "an_app_has_one_split": "fail",
+        "every_feature_is_trained_on": "fail",
+        "hash_split_keeps_its_shares": "warn",
+        "no_leaking_column_is_trained_on": "fail",
+        "past_is_older_than_future": "fail",
+        "training_set_holds_every_app": "fail",
+    }
+
+
+def test_the_project_and_the_platform_agree_on_prefixes_and_leaking_columns():
+    import yaml
+
+    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    assert tuple(variables["feature_prefixes"]) == FEATURE_PREFIXES
+    leaking = (PROJECT / "tests" / "no_leaking_column_is_trained_on.sql").read_text()
+    assert set(re.findall(r"'(\w+)'", leaking.partition("]")[0])) == LEAKING_COLUMNS
 
 
 def test_only_the_profile_reads_the_environment():

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
+import yaml
 from dbt.adapters.datafusion.credentials import DataFusionCredentials, parse_bytes
 from dbt.adapters.datafusion.sqltypes import sql_name, storable
 from dbt.adapters.datafusion.statements import Statement, parse
@@ -107,3 +112,19 @@ def test_every_type_of_a_query_has_a_type_a_table_can_hold(kind: pa.DataType, st
 )
 def test_types_have_the_names_that_sql_casts_to(kind: pa.DataType, name: str):
     assert sql_name(kind) == name
+
+
+README = Path(__file__).resolve().parents[2] / "dbt_datafusion" / "README.md"
+
+
+def test_the_readme_names_every_field_of_the_profile_and_its_example_is_one():
+    text = README.read_text()
+    named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    fields = {field.name for field in dataclasses.fields(DataFusionCredentials)}
+    assert fields <= named
+    example = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])["my_project"]["outputs"]["here"]
+    kind, _ = example.pop("type"), example.pop("threads")
+    credentials = DataFusionCredentials.from_dict({"database": "lake", **example})
+    assert kind == credentials.type
+    assert parse_bytes(credentials.memory_limit) == 2 * 2**30
+    assert credentials.catalog_properties["uri"] == "sqlite:///catalog.db"
