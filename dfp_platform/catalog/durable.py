@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
@@ -16,7 +16,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
     """Write a metadata file so that it is there whole or not at all, and stays after a power cut."""
-    path = local_path(location)
+    path = local_path(location, io)
     if path is None:
         ToOutputFile.table_metadata(metadata, io.new_output(location))
         return
@@ -31,18 +31,17 @@ def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
 def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
     """Make every file that these snapshots brought durable. What an object store acknowledged, it keeps."""
     paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
-    local = [path for path in map(local_path, paths) if path is not None]
+    local = [found for found in (local_path(path, io) for path in paths) if found is not None]
     for path in local:
         _sync(path)
     _sync_folders(local)
 
 
-def local_path(location: str) -> Path | None:
-    """The path of a location on this machine; None for an object store's."""
-    parts = urlsplit(location)
-    if parts.scheme == "file":
-        return Path(location.removeprefix("file:").removeprefix("//"))
-    return Path(location) if not parts.scheme else None
+def local_path(location: str, io: FileIO) -> Path | None:
+    """Where `io` finds a location on this machine; None if it lies in an object store."""
+    parse = io.parse_location if isinstance(io, PyArrowFileIO) else PyArrowFileIO.parse_location
+    scheme, _, path = parse(location, io.properties)
+    return Path(path) if scheme == "file" else None
 
 
 def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:

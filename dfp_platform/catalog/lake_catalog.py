@@ -11,6 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import pyarrow as pa
 from pyiceberg.catalog import LOCATION, WAREHOUSE_LOCATION, MetastoreCatalog
@@ -21,7 +22,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
-from pyiceberg.io import FileIO
+from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
@@ -34,6 +35,7 @@ from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from dfp_platform.catalog.committing import FORCED_PROPERTIES, Staged, pointer_for, repeats, with_forced_properties
 from dfp_platform.catalog.durable import sync_snapshots, write_metadata
+from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import Namespaces
 from dfp_platform.catalog.pointers import Pointer, read_pointer
@@ -120,6 +122,13 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             io=self._load_file_io(metadata.properties, pointer.metadata_location),
             catalog=self,
         )
+
+    def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        return load_file_io({**self.properties, **properties, **self._moved}, location)
+
+    @cached_property
+    def _moved(self) -> Properties:
+        return io_properties(self.lake)
 
     # -- tables come and go -------------------------------------------------------------------------------------
 
