@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dfp_platform.ingest.contract import ImplausibleDates
-from dfp_platform.ingest.files import landed_rows
 from dfp_platform.ingest.landing import Landing, land, register
 from dfp_platform.ingest.origin import DATASETS, InputFile, Origin, origin, origin_path
+from dfp_platform.ingest.progress import bars
 from dfp_platform.ingest.sources import SOURCES, Endpoints, Progress
+from dfp_platform.ingest.sources.file import landed_rows
 
 __all__ = [
     "DATASETS",
@@ -17,6 +18,7 @@ __all__ = [
     "Landing",
     "Origin",
     "Progress",
+    "bars",
     "land",
     "landed_rows",
     "origin",

@@ -39,7 +39,7 @@ def carried(rows: Iterator[pl.DataFrame], *, dataset: str, folder: Path) -> list
 
     received: dict[int, Path] = {}
 
-    def receive(path: str, table: dict[str, Any]) -> None:
+    def receive(path: Any, table: Any) -> None:
         first = _first_row(Path(path))
         received[first] = folder / f"received-{first:012d}.parquet"
         received[first].hardlink_to(path)  # dlt tidies its own name away

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.errors import CorruptLakeError, InputError, NotFoundError
-from dfp_platform.ingest import DATASETS, land, origin, register
+from dfp_platform.ingest import DATASETS, bars, land, landed_rows, origin, register
 from dfp_platform.ingest import parquet as landed_parquet
 from dfp_platform.ingest.columns import arrow_schema
 from dfp_platform.ingest.sample import batches, write_csv
@@ -303,3 +303,38 @@ def test_the_real_rows_land_cell_for_cell(lake, landed):
         assert rows[landed_name].to_list() == [int(row[header.index(column)]) for row in published]
     assert [str(day) for day in rows["highest_date"]] == [row[header.index("Highest-date")] for row in published]
     assert rows.filter(malware=0)["mal_family"].is_not_null().sum() == 59
+
+
+def test_a_file_lands_the_bytes_of_the_rows_it_was_made_of(lake, landed, tmp_path):
+    made = lake.stat("main", landed(sample_rows=30).files[0]).sha256
+    landing = landed(write_csv(tmp_path / "apps.csv", rows=30, seed=7))
+    assert lake.stat("main", landing.files[0]).sha256 == made
+
+
+def test_rows_of_a_file_can_be_read_as_they_would_land_without_landing_them(lake, landed, tmp_path):
+    path = write_csv(tmp_path / "apps.csv", rows=30, seed=7)
+    tables = list(landed_rows(path))
+    landed(path)
+    assert tables[0].schema == arrow_schema()
+    assert_frame_equal(pl.DataFrame(pl.from_arrow(tables[0])), rows_at(lake, "main"))
+    with pytest.raises(InputError, match="'Malware': '2'"):
+        list(landed_rows(write_rows(tmp_path / "bad.csv", edited(read_rows(path), {(4, "Malware"): "2"}))))
+
+
+def test_progress_is_silent_where_nobody_looks(capfd):
+    with bars() as progress:
+        progress("real_malware_v1.zip", 1, 2)
+        progress(DEVICE, 50, None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_draws_bars_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with bars() as progress:
+        progress("real_malware_v1.zip", 1_000, 2_000)
+        progress("real_malware_v1.zip", 2_000, 2_000)
+        progress(DEVICE, 50, None)
+    shown = capsys.readouterr().err
+    assert "real_malware_v1.zip" in shown
+    assert "2,000 of 2,000" in shown
+    assert "50 rows" in shown
