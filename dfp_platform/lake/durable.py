@@ -27,9 +27,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` so that a reader, or a crash, sees the old or the new file and nothing between."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+def write_whole_file(path: Path, data: bytes, *, through: Path | None = None) -> None:
+    """Put `data` at `path` so that a reader, or a crash, sees the old or the new file and nothing between.
+
+    Args:
+        through: folder of the same file system for the temporary file; beside `path` unless told.
+    """
+    temporary = (through or path.parent) / f".{path.name}.{uuid.uuid4().hex[:8]}"
     try:
         with temporary.open("xb") as stream:
             stream.write(data)

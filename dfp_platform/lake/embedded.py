@@ -60,7 +60,8 @@ class EmbeddedLake(Lake):
         self.uri = str(folder.root)
         self.warehouse = str(folder.warehouse)
         self._folder = folder
-        self._store = GitStore(folder.repository, folder.root / "refs.lock")
+        self._store = GitStore(folder)
+        self._store.mend_if_restarted()
         self._trees = Trees(self._store)
         self._files = ObjectFiles(folder.objects)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
@@ -151,6 +152,7 @@ class EmbeddedLake(Lake):
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:
+        self._store.begin()
         undone = self._store.commit(self._resolve(commit))
         subject = next(iter(undone.as_record().message.splitlines()), undone.oid.hex())
         text = message or f"revert: {subject}"
@@ -262,7 +264,7 @@ class EmbeddedLake(Lake):
     def verify(self) -> Sequence[str]:
         from dfp_platform.lake.verification import damages
 
-        return damages(GitStore(self._folder.repository, self._folder.root / "refs.lock"), self._files)
+        return damages(GitStore(self._folder), self._files)
 
     # -- inside: names ------------------------------------------------------------------------------------------
 
@@ -332,6 +334,7 @@ class EmbeddedLake(Lake):
         """Keep the bytes of all changes, whose blobs no commit names yet."""
         for path in changes:
             checked_path(path)
+        self._store.begin()
         blobs: dict[str, Oid | None] = {}
         for path, content in changes.items():
             if content is None:
@@ -390,7 +393,7 @@ def _is_ref_name(name: str) -> bool:
 
 def _plant(folder: LakeFolder) -> None:
     """A repository whose `main` is one empty commit."""
-    store = GitStore.create(folder.repository, folder.root / "refs.lock")
+    store = GitStore.create(folder)
     first = store.write_commit(Trees(store).keep(None), [], "a new lake")
     with store.refs_locked():
         store.move_ref(BRANCHES + MAIN, None, first)

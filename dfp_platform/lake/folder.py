@@ -32,6 +32,7 @@ class LakeFolder:
         refs.git/    a bare git repository: small objects, pointers to the big ones, history
         objects/     immutable files by sha-256
         warehouse/   table files of every branch, kept by the catalog
+        journal/     what git objects are mended from after a power cut
         index.db     provenance, derived from refs.git
     """
 
@@ -41,6 +42,8 @@ class LakeFolder:
         self.repository = self.root / "refs.git"
         self.objects = self.root / "objects"
         self.warehouse = self.root / "warehouse"
+        self.journal = self.root / "journal"
+        self.refs_lock = self.root / "refs.lock"
         self.index = self.root / "index.db"
 
     def exists(self) -> bool:

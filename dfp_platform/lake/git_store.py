@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +16,22 @@ from functools import lru_cache
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import ObjectType, Option
+from pygit2.enums import ConfigLevel, ObjectType, Option
 
 from dfp_platform.errors import CorruptLakeError
-from dfp_platform.lake.durable import locked_file
+from dfp_platform.lake.durable import locked_file, sync_file, sync_folder, write_whole_file
+from dfp_platform.lake.folder import LakeFolder
+from dfp_platform.lake.journal import GitObject, Journal, oid_of
 from dfp_platform.schemas import Commit, CommitId
+
+logger = logging.getLogger(__name__)
 
 Oid = bytes
 """Names a git object: 20 bytes."""
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 _METADATA = "Dfp-Metadata: "
+_LOOSE_NAME = re.compile(r"[0-9a-f]{38}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +59,32 @@ class StoredCommit:
 class GitStore:
     """Objects and refs of one bare repository, from any thread and after a fork.
 
-    Everything written is on disk (fsync) when the call returns. Refs are written by lakes only, under one lock.
+    A ref that has moved, and all it reaches, is on disk; objects that no ref names yet may not be. Refs are written by
+    lakes only, under one lock.
     """
 
-    def __init__(self, folder: Path, lock: Path) -> None:
-        self.folder = folder
-        self._lock = lock
+    def __init__(self, folder: LakeFolder) -> None:
+        self.folder = folder.repository
+        self._lock = folder.refs_lock
+        self._journal = Journal(folder.journal)
         self._local = threading.local()
         self._commit = lru_cache(maxsize=16_384)(self._parse_commit)
-        # Both are switches of the process: pygit2 has none for one repository.
-        pygit2.option(Option.ENABLE_FSYNC_GITDIR, True)
-        pygit2.option(Option.SET_OWNER_VALIDATION, False)  # a volume may belong to another user; no hook is ever run
+        # A volume may belong to another user, and no hook is ever run. pygit2 has no such switch for one repository.
+        pygit2.option(Option.SET_OWNER_VALIDATION, False)
 
     @classmethod
-    def create(cls, folder: Path, lock: Path) -> GitStore:
-        """An empty repository at `folder`."""
-        pygit2.init_repository(str(folder), bare=True, initial_head="main")
-        return cls(folder, lock)
+    def create(cls, folder: LakeFolder) -> GitStore:
+        """An empty repository in the folder of a lake."""
+        pygit2.init_repository(str(folder.repository), bare=True, initial_head="main")
+        store = cls(folder)
+        store.mend_if_restarted()
+        return store
 
     # -- objects ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """From here on, what this thread writes belongs to the next ref it moves; what a failed attempt wrote, not."""
+        self._local.unkept = []
 
     def read(self, oid: Oid) -> bytes:
         """The bytes of an object. Raises CorruptLakeError if it is missing or damaged."""
@@ -89,12 +103,15 @@ class GitStore:
     ) -> Oid:
         """Keep a commit that no ref names yet."""
         seconds = max([int(time.time()), *(self.commit(parent).time for parent in parents)])
-        author = pygit2.Signature("dfp", "dfp@localhost", seconds, 0)
-        text = _format_text(message, metadata or {})
-        made = self._repository.create_commit(
-            None, author, author, text, pygit2.Oid(raw=tree), [pygit2.Oid(raw=parent) for parent in parents]
-        )
-        return made.raw
+        who = f"dfp <dfp@localhost> {seconds} +0000"
+        head = [
+            f"tree {tree.hex()}",
+            *(f"parent {parent.hex()}" for parent in parents),
+            f"author {who}",
+            f"committer {who}",
+        ]
+        text = "\n".join(head) + "\n\n" + _format_text(message, metadata or {})
+        return self._write(ObjectType.COMMIT, text.encode())
 
     def commit(self, oid: Oid) -> StoredCommit:
         """Read a commit. Raises CorruptLakeError if it is missing or no commit."""
@@ -154,15 +171,64 @@ class GitStore:
         """Set a ref (None: delete) if it still is `before` (None: absent); False if not. Hold `refs_locked`."""
         if self.ref(name) != before:
             return False
+        if after is None:
+            self._delete_ref(name)
+        else:
+            self._journal.append(self._unkept)
+            self.begin()
+            write_whole_file(self.folder / name, after.hex().encode() + b"\n", through=self.folder)
+        return True
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def retiring_journal(self) -> Iterator[None]:
+        """Pack inside: on success, what was journaled until now is dropped. One packer at a time."""
+        with self.refs_locked():
+            self._journal.retire()
+        yield
+        with self.refs_locked():
+            self._journal.forget_retired()
+
+    def loose_objects(self) -> dict[Oid, Path]:
+        """Every object that has a file of its own."""
+        return {
+            bytes.fromhex(shelf.name + file.name): file
+            for shelf in (self.folder / "objects").glob("[0-9a-f][0-9a-f]")
+            for file in shelf.iterdir()
+            if _LOOSE_NAME.fullmatch(file.name)
+        }
+
+    def mend_if_restarted(self) -> None:
+        """After the machine was started anew, write again what the disk may have lost, and drop what it garbled."""
+        if self._journal.mended():
+            return
         try:
-            self._set_ref(name, after)
-        except (pygit2.GitError, pygit2.AlreadyExistsError, OSError):
-            # Only lakes write refs and this one holds their lock, so the writer that left this file is dead.
-            left_by_the_dead = self.folder / f"{name}.lock"
-            if not left_by_the_dead.exists():
-                raise
-            left_by_the_dead.unlink()
-            self._set_ref(name, after)
+            with self.refs_locked():
+                if not self._journal.mended():
+                    for oid, file in self.loose_objects().items():
+                        if not self._readable(oid):
+                            file.unlink()
+                    self._local.pid = None
+                    self._journal.mend(self._restore)
+        except OSError as error:  # who only reads may still read what is whole
+            logger.warning("%s was not looked through after a restart of the machine: %s", self.folder, error)
+
+    def _restore(self, found: GitObject) -> None:
+        oid = oid_of(found)
+        if not self._readable(oid):
+            self._repository.odb.write(*found)
+            name = oid.hex()
+            write_through = self.folder / "objects" / name[:2] / name[2:]
+            with write_through.open("rb") as stream:
+                sync_file(stream.fileno())
+            sync_folder(write_through.parent)
+
+    def _readable(self, oid: Oid) -> bool:
+        try:
+            self._read(oid)
+        except CorruptLakeError:
+            return False
         return True
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -171,7 +237,7 @@ class GitStore:
     def _repository(self) -> pygit2.Repository:
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
-            local.repository, local.pid = pygit2.Repository(str(self.folder)), os.getpid()
+            local.repository, local.pid = _open_repository(self.folder), os.getpid()
         return local.repository
 
     def _read(self, oid: Oid) -> tuple[int, bytes]:
@@ -191,13 +257,37 @@ class GitStore:
             ) from error
 
     def _write(self, kind: ObjectType, data: bytes) -> Oid:
+        self._unkept.append((kind, data))
         return self._repository.odb.write(kind, data).raw
 
-    def _set_ref(self, name: str, target: Oid | None) -> None:
-        if target is None:
-            self._repository.lookup_reference(name).delete()
-        else:
-            self._repository.create_reference(name, pygit2.Oid(raw=target), force=True)
+    @property
+    def _unkept(self) -> list[GitObject]:
+        if not hasattr(self._local, "unkept"):
+            self.begin()
+        return self._local.unkept
+
+    def _delete_ref(self, name: str) -> None:
+        reference = self._repository.lookup_reference(name)
+        try:
+            reference.delete()
+        except (pygit2.GitError, pygit2.AlreadyExistsError, OSError):
+            # Only lakes write refs and this one holds their lock, so the writer that left this file is dead.
+            left_by_the_dead = self.folder / f"{name}.lock"
+            if not left_by_the_dead.exists():
+                raise
+            left_by_the_dead.unlink()
+            reference.delete()
+        sync_folder((self.folder / name).parent)
+        sync_folder(self.folder)
+
+
+def _open_repository(folder: Path) -> pygit2.Repository:
+    try:
+        return pygit2.Repository(str(folder))
+    except pygit2.GitError:  # a user whose own git configuration cannot be read; a lake needs none
+        for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
+            pygit2.option(Option.SET_SEARCH_PATH, level, "")
+        return pygit2.Repository(str(folder))
 
 
 def _format_text(message: str, metadata: Mapping[str, str]) -> str:

@@ -87,7 +87,7 @@ class ObjectFiles:
         wanted = self._name(pointer.sha256, suffix_of(path))
         try:
             found = wanted.exists() or self._link(pointer, wanted)
-        except PermissionError as error:
+        except OSError as error:
             raise _not_writable(self.folder, path) from error
         size = wanted.stat().st_size if found else None
         if size != pointer.size:
@@ -117,7 +117,7 @@ class ObjectFiles:
             try:
                 self._incoming.mkdir(exist_ok=True)
                 self._make_shelf(wanted.parent)
-            except PermissionError as error:
+            except OSError as error:
                 raise _not_writable(self.folder, path) from error
             temporary = self._incoming / uuid.uuid4().hex
             with temporary.open("xb") as out:

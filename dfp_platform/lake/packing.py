@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import pygit2
 
-from dfp_platform.lake.durable import locked_file, sync_folder
-from dfp_platform.lake.git_store import GitStore
+from dfp_platform.lake.durable import locked_file, sync_file, sync_folder
+from dfp_platform.lake.git_store import GitStore, Oid
 from dfp_platform.lake.objects import ObjectFiles
 
 logger = logging.getLogger(__name__)
@@ -46,19 +47,27 @@ def pack(store: GitStore) -> int:
     with locked_file(store.folder / "pack.lock", wait=False) as mine:
         if not mine:
             return 0
-        loose = _loose_objects(store.folder / "objects")
-        if not loose:
-            return 0
-        place = store.folder / "objects" / "pack"
-        repository = pygit2.Repository(str(store.folder))
-        builder = pygit2.PackBuilder(repository)
-        for name in loose:
-            builder.add(pygit2.Oid(hex=name))
-        builder.write(str(place))
-        sync_folder(place)
-        for file in loose.values():
-            file.unlink(missing_ok=True)
+        with store.retiring_journal():
+            loose = store.loose_objects()
+            if loose:
+                _write_pack(store.folder, loose)
+            for file in loose.values():
+                file.unlink(missing_ok=True)
         return len(loose)
+
+
+def _write_pack(repository: Path, objects: Iterable[Oid]) -> None:
+    """Pack these objects, on disk when this returns."""
+    place = repository / "objects" / "pack"
+    builder = pygit2.PackBuilder(pygit2.Repository(str(repository)))
+    for oid in objects:
+        builder.add(pygit2.Oid(raw=oid))
+    before = set(place.iterdir())
+    builder.write(str(place))
+    for file in set(place.iterdir()) - before or before:
+        with file.open("rb") as stream:
+            sync_file(stream.fileno())
+    sync_folder(place)
 
 
 def _sweep_half_written(folder: Path, *, older_than_s: float = 86_400.0) -> None:
@@ -67,12 +76,3 @@ def _sweep_half_written(folder: Path, *, older_than_s: float = 86_400.0) -> None
         with suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > older_than_s:
                 leftover.unlink()
-
-
-def _loose_objects(folder: Path) -> dict[str, Path]:
-    return {
-        shelf.name + file.name: file
-        for shelf in folder.glob("[0-9a-f][0-9a-f]")
-        for file in shelf.iterdir()
-        if len(file.name) == 38 and not file.name.startswith("tmp")
-    }

@@ -15,6 +15,7 @@ import pytest
 
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.lake.embedded import EmbeddedLake
+from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.packing import pack
 
@@ -31,6 +32,7 @@ PAIR_WRITER = """
 import sys
 from pathlib import Path
 from dfp_platform.lake import open_lake
+from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.packing import pack
 lake = open_lake(sys.argv[1])
@@ -46,7 +48,7 @@ while True:
         lake.commit("main", {"small": content, "big.bin": content * 20_000, f"many/{n}": content}, message=f"{n}")
     print(n, flush=True)
     if n % 4 == 0:
-        pack(GitStore(Path(lake.uri, "refs.git"), Path(lake.uri, "refs.lock")))
+        pack(GitStore(LakeFolder(Path(lake.uri))))
 """
 
 FORKER = """
@@ -95,7 +97,7 @@ def lake(tmp_path: Path) -> EmbeddedLake:
 
 
 def store_of(lake: Lake) -> GitStore:
-    return GitStore(Path(lake.uri) / "refs.git", Path(lake.uri) / "refs.lock")
+    return GitStore(LakeFolder(Path(lake.uri)))
 
 
 def loose_objects(lake: Lake) -> int:
