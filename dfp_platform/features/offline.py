@@ -69,12 +69,13 @@ class LakeOfflineStore(OfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
-        **_: Any,
     ) -> RetrievalJob:
+        if not isinstance(entity_df, pd.DataFrame):
+            raise TypeError("give the entity rows as a DataFrame; `features.historical` makes one of every app")
         return get_historical_features_ibis(
             config=config,
             feature_views=feature_views,
@@ -123,7 +124,10 @@ def _close_duckdb() -> None:
 
 
 def _reader(config: RepoConfig) -> Callable[[DataSource, str], Any]:
-    return partial(_read, config.offline_store)
+    at = config.offline_store
+    if not isinstance(at, LakeOfflineStoreConfig):
+        raise TypeError(f"the offline store is configured as {type(at).__name__}, not as the lake's")
+    return partial(_read, at)
 
 
 def _read(at: LakeOfflineStoreConfig, source: DataSource, _repo_path: str) -> Any:

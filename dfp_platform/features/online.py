@@ -176,14 +176,15 @@ class OnlineVectors:
 
 def _write_view(store: FeatureStore, view: FeatureView, width: int) -> int:
     """Store the newest vector of every app of one view. Returns the apps."""
-    config, online = store.config, store.provider.online_store
+    config, online, source = store.config, store.provider.online_store, view.batch_source
+    assert source is not None  # every view of the repository has one
     online.update(config, [], [view], [], [], partial=True)
     rows = store.provider.offline_store.pull_latest_from_table_or_query(
         config=config,
-        data_source=view.batch_source,
+        data_source=source,
         join_key_columns=[KEY],
         feature_name_columns=[VECTOR],
-        timestamp_field=view.batch_source.timestamp_field,
+        timestamp_field=source.timestamp_field,
         created_timestamp_column=None,
         start_date=_FIRST,
         end_date=_LAST,
@@ -213,7 +214,7 @@ def _describe(file: Path, written: Materialized, registry: bytes) -> None:
 
 
 def _about(file: Path) -> dict[str, Any]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
         return dict(database.execute(f"select name, value from {_ABOUT}"))
 
 
@@ -234,8 +235,7 @@ def _require_same(registered: Sequence[str], there: Sequence[str]) -> None:
 
 def _close(store: FeatureStore) -> None:
     """Close Feast's SQLite connection; it keeps it open for the life of the process otherwise."""
-    online = store.provider.online_store
-    connection = getattr(online, "_conn", None)
-    if connection is not None:
-        connection.close()
+    online: Any = store.provider.online_store
+    if online._conn is not None:
+        online._conn.close()
         online._conn = None

@@ -16,7 +16,7 @@ class LakeRegistryStore(RegistryStore):
     """Holds the registry bytes that the config's `content` gives; changes stay in this object."""
 
     def __init__(self, config: RegistryConfig, repo_path: Path | None) -> None:
-        self._registry = Registry.FromString(config.content)
+        self._registry = Registry.FromString((config.model_extra or {})["content"])
 
     def get_registry_proto(self) -> Registry:
         if not self._registry.ByteSize():

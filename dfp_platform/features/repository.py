@@ -31,17 +31,17 @@ NAMES_TAG, HASH_TAG = "feature_names", "schema_hash"
 
 
 def import_feast() -> Any:
-    """Feast, without what its import leaves in the environment and on the screen.
+    """Feast, without what its import leaves in the environment, in the filters of warnings and on the screen.
 
     At import it makes a temporary folder for Prometheus and names it in two variables. Our child processes would
     inherit the name of a folder that goes with this process, and prometheus_client would keep every metric there.
     """
     untouched = [name for name in _PROMETHEUS if name not in os.environ]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # Feast's own filters, put first at import, go with it
         warnings.simplefilter("ignore", DeprecationWarning)  # of sqlglotrs, which ibis brings; not ours to mend
-        importlib.import_module("prometheus_client")  # first, so that it decides to keep values in memory
-        import feast
-        import feast.infra.offline_stores.ibis
+        importlib.import_module("ibis")  # before Feast's filters hide ours
+        importlib.import_module("prometheus_client")  # before the variables are there: it keeps its values in memory
+        feast = importlib.import_module("feast")
     for name in untouched:
         os.environ.pop(name, None)
     return feast

@@ -67,20 +67,17 @@ def as_lists(matrix: NDArray[np.float32]) -> pa.ListArray:
 
 def as_matrix(lists: pa.ChunkedArray, width: int) -> NDArray[np.float32]:
     """Lists of `width` floats as a float32 matrix, shape ``(rows, width)``. Raises InputError for another length."""
-    import pyarrow.compute as pc
-
-    if len(lists) and (lists.null_count or pc.any(pc.not_equal(pc.list_value_length(lists), width)).as_py()):
+    whole = lists.combine_chunks()
+    if whole.null_count or np.any(np.diff(whole.offsets.to_numpy()) != width):
         raise InputError(
             f"a feature vector has not the {width} elements that its registry names",
             hint="apply the registry and materialize again from one commit",
             column=VECTOR,
         )
-    return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(lists), width)
+    return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), width)
 
 
 def _require_keys(rows: pa.Table, *, table: str, device: str) -> None:
-    import pyarrow.compute as pc
-
     trouble, column = "", KEY
     if not rows.num_rows:
         trouble, column = f"no app of device {device!r}", "device"
@@ -88,7 +85,7 @@ def _require_keys(rows: pa.Table, *, table: str, device: str) -> None:
         trouble, column = f"{rows[EVENT_TIME].null_count} apps without a {EVENT_TIME}", EVENT_TIME
     elif rows[KEY].null_count:
         trouble = f"{rows[KEY].null_count} apps without a {KEY}"
-    elif pc.count_distinct(rows[KEY]).as_py() != rows.num_rows:
+    elif len(rows[KEY].unique()) != rows.num_rows:
         trouble = f"an app of {device!r} more than once"
     if trouble:
         raise InputError(
