@@ -33,22 +33,17 @@ def storable(schema: pa.Schema) -> pa.Schema:
 
 def iceberg_schema(schema: pa.Schema) -> Schema:
     """The Iceberg columns of an Arrow schema, without field ids yet. Raises InputError: a type Iceberg cannot store."""
-    for field in schema:
-        try:
-            Catalog._convert_schema_if_needed(pa.schema([field]))
-        except (TypeError, ValueError, UnsupportedPyArrowTypeException) as error:
-            raise InputError(
-                f"column {field.name!r} is of type {field.type}, which an Iceberg table cannot store: {error}",
-                hint="cast it before writing",
-                column=field.name,
-            ) from error
     repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if repeated or not schema.names:
         what = f"column {repeated[0]!r} occurs twice" if repeated else "there is no column"
         raise InputError(
             what, hint="a table needs columns, each of its own name", column=repeated[0] if repeated else ""
         )
-    return Catalog._convert_schema_if_needed(schema)
+    try:
+        return Catalog._convert_schema_if_needed(schema)
+    except (TypeError, ValueError, UnsupportedPyArrowTypeException):
+        _refuse_unstorable(schema)
+        raise
 
 
 def evolved(current: Schema, wanted: Schema, *, last_column_id: int) -> Schema:
@@ -92,6 +87,18 @@ def map_names(transaction: Transaction) -> None:
     mapping = transaction.table_metadata.schema().name_mapping.model_dump_json()
     if transaction.table_metadata.properties.get(TableProperties.DEFAULT_NAME_MAPPING) != mapping:
         transaction.set_properties({TableProperties.DEFAULT_NAME_MAPPING: mapping})
+
+
+def _refuse_unstorable(schema: pa.Schema) -> None:
+    for field in schema:
+        try:
+            Catalog._convert_schema_if_needed(pa.schema([field]))
+        except (TypeError, ValueError, UnsupportedPyArrowTypeException) as error:
+            raise InputError(
+                f"column {field.name!r} is of type {field.type}, which an Iceberg table cannot store: {error}",
+                hint="cast it before writing",
+                column=field.name,
+            ) from error
 
 
 def _evolved_field(before: NestedField | None, wanted: NestedField, fresh: itertools.count[int]) -> NestedField:

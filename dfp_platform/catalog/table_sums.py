@@ -159,9 +159,9 @@ def _read_file(file: DataFile, metadata: TableMetadata, io: FileIO) -> Iterator[
 
 def _sums_stay(before: Schema, after: Schema) -> bool:
     """Whether rows keep their hash under the new schema: columns may come or widen, not go or be filled."""
-    names = _names(after)
-    filled = any(field.initial_default is not None for field in after.fields if field.field_id not in _names(before))
-    return not filled and all(names.get(field_id) == name for field_id, name in _names(before).items())
+    old, new = _names(before), _names(after)
+    filled = any(field.initial_default is not None for field in after.fields if field.field_id not in old)
+    return not filled and all(new.get(field_id) == name for field_id, name in old.items())
 
 
 def _names(schema: Schema) -> dict[int, str]:

@@ -132,17 +132,17 @@ def register_files(
 
 @dataclass
 class _Draft:
-    """A transaction on a table, open until `finish` or `replace_…`; None as base: the table is created by it."""
+    """A transaction on a table, open until `finish` or `replace_…`; None as base: the table is created by it.
+
+    `metadata` is what the transaction makes of the table before any row: pyiceberg computes it anew at each look.
+    """
 
     catalog: LakeCatalog
     name: Identifier
     transaction: Transaction
+    metadata: TableMetadata
     base: Pointer | None
     changes_schema: bool
-
-    @property
-    def metadata(self) -> TableMetadata:
-        return self.transaction.table_metadata
 
     @property
     def io(self) -> FileIO:
@@ -205,7 +205,7 @@ def _draft(
             staged = catalog.create_table_transaction(
                 name, schema, partition_spec=spec, properties=dict(properties or {})
             )
-        return _Draft(catalog, name, staged, None, changes_schema=False)
+        return _Draft(catalog, name, staged, staged.table_metadata, None, changes_schema=False)
     base, table = catalog.loaded(name)
     transaction = table.transaction()
     schema = evolved(table.schema(), wanted, last_column_id=table.metadata.last_column_id)
@@ -213,7 +213,7 @@ def _draft(
     new = {key: value for key, value in (properties or {}).items() if table.properties.get(key) != value}
     if new:
         transaction.set_properties(new)
-    return _Draft(catalog, name, transaction, base, changes_schema=changes_schema)
+    return _Draft(catalog, name, transaction, transaction.table_metadata, base, changes_schema=changes_schema)
 
 
 def _identity_spec(schema: Schema, columns: Sequence[str]) -> PartitionSpec:

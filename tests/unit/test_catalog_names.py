@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfp_platform.catalog.names import (
@@ -19,11 +19,13 @@ from dfp_platform.catalog.names import (
 from dfp_platform.errors import InvalidNameError
 from dfp_platform.lake import checked_path
 
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda name: name.strip())
 IDENTIFIER = st.lists(NAME, min_size=2, max_size=4).map(tuple)
 
 
 @given(identifier=IDENTIFIER)
+@BUSY
 def test_any_name_becomes_a_path_the_lake_can_hold_and_comes_back(identifier):
     path = pointer_path(identifier)
     assert checked_path(path) == path
@@ -32,11 +34,13 @@ def test_any_name_becomes_a_path_the_lake_can_hold_and_comes_back(identifier):
 
 
 @given(left=IDENTIFIER, right=IDENTIFIER)
+@BUSY
 def test_different_names_have_different_paths(left, right):
     assert (pointer_path(left) == pointer_path(right)) == (left == right)
 
 
 @given(identifier=IDENTIFIER)
+@BUSY
 def test_a_namespace_object_is_no_table_and_lies_in_its_namespace_only(identifier):
     path = namespace_path(identifier)
     assert checked_path(path) == path

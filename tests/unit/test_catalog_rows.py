@@ -10,10 +10,12 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfp_platform.catalog.rows import BLOCK_ROWS, RowSum, sum_rows
+
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
 
 SCHEMA = pa.schema(
     [
@@ -58,7 +60,7 @@ def one(name: str, values: list, kind: pa.DataType) -> RowSum:
 
 
 @given(rows=ROWS, random=st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(BUSY, max_examples=60)
 def test_the_order_of_rows_and_columns_does_not_matter(rows, random):
     expected = sum_rows(table(rows))
     shuffled, names = list(rows), list(SCHEMA.names)
@@ -68,7 +70,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(rows, random):
 
 
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 8), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(BUSY, max_examples=60)
 def test_the_sums_of_parts_add_up_to_the_sum_of_the_whole(rows, cuts):
     whole, edges = table(rows), sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
     parts = [whole.slice(low, high - low) for low, high in itertools.pairwise(edges)]
@@ -80,7 +82,7 @@ def test_the_sums_of_parts_add_up_to_the_sum_of_the_whole(rows, cuts):
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=5), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(BUSY, max_examples=150)
 def test_one_changed_cell_changes_the_sum(rows, data):
     row = data.draw(st.integers(0, len(rows) - 1))
     name = data.draw(st.sampled_from(SCHEMA.names))
@@ -97,7 +99,7 @@ def _differs(left, right) -> bool:
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(BUSY, max_examples=30)
 def test_duplicates_are_counted(rows):
     doubled = sum_rows(table([*rows, rows[0]]))
     assert doubled != sum_rows(table(rows))
