@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dfp_platform.lake import Lake, open_lake
+from dfp_platform.schemas import CommitId
+
+BIG = bytes(range(256)) * 512
+"""128 KiB: too big to lie inline anywhere."""
 
 
 class ReopenedLake:
@@ -31,3 +35,19 @@ LAKES: dict[str, Callable[[Path], Lake]] = {
     "embedded": embedded,
     "embedded, reopened for every call": reopened,
 }
+
+
+def paths(lake: Lake, ref: str = "main", prefix: str = "") -> list[str]:
+    """The paths at a ref, as listed."""
+    return [found.path for found in lake.list(ref, prefix)]
+
+
+def contents(lake: Lake, ref: str = "main") -> dict[str, bytes]:
+    """Everything at a ref."""
+    return {found.path: lake.read(ref, found.path) for found in lake.list(ref)}
+
+
+def put(lake: Lake, branch: str = "main", **objects: bytes | None) -> CommitId:
+    """Commit objects whose paths are Python names: `a__b` stands for `a/b`."""
+    changes = {name.replace("__", "/"): content for name, content in objects.items()}
+    return lake.commit(branch, changes, message=f"put {', '.join(changes)}")
