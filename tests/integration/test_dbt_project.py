@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.ingest import sample
@@ -167,6 +168,33 @@ def test_both_splits_follow_their_rules(built: Warehouse):
     assert shares["test"] == pytest.approx(0.15, abs=0.06)
 
 
+def test_another_engine_makes_equal_rows_of_the_same_sql(built: Warehouse):
+    import duckdb
+
+    compiled = built.folder / "target" / "compiled" / "dfp" / "models"
+    engine = duckdb.connect()
+    for namespace in ("raw", "staging", "marts"):
+        engine.execute(f"create schema {namespace}")
+    for device in sample.DEVICES:
+        path = built.folder / f"{device}.parquet"
+        engine.execute(f"create table raw.kronodroid_{device} as from read_parquet('{path}')")
+    order = [
+        "staging/stg_kronodroid__real_device",
+        "staging/stg_kronodroid__emulator",
+        "staging/stg_kronodroid__combined",
+    ]
+    order += [f"marts/{name}" for name in ("split_index", "fct_training_dataset", "fct_malware_samples")]
+    for model in [*order, "marts/dim_malware_families"]:
+        name = model.replace("/", ".")
+        engine.execute(f"create table {name} as {(compiled / f'{model}.sql').read_text()}")
+        theirs = pl.from_arrow(engine.sql(f"from {name}").to_arrow_table())
+        mine = built.table(name)
+        keys = [key for key in ("sha256", "device", "mal_family") if key in mine.columns]
+        assert mine.columns == theirs.columns, model
+        assert_frame_equal(mine.sort(keys), theirs.sort(keys), check_exact=True, check_dtypes=False)
+    engine.close()
+
+
 def test_families_are_counted_over_malware_only(built: Warehouse, apps: Mapping[str, pl.DataFrame]):
     families = built.table("marts.dim_malware_families")
     malware = pl.concat(list(apps.values())).filter(pl.col("malware") == 1)
@@ -199,7 +227,8 @@ def test_a_branch_that_is_not_there_is_named(built: Warehouse):
         environment.setenv("DFP_LAKE", built.lake.uri)
         environment.setenv("DFP_REF", "no-such-branch")
         places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-        outcome = dbtRunner().invoke(["run", *places, "--target-path", str(built.folder / "target"), "--quiet"])
+        outputs = ["--target-path", str(built.folder / "target"), "--quiet", "--log-level-file", "none"]
+        outcome = dbtRunner().invoke(["run", *places, *outputs])
     assert not outcome.success
     assert "no-such-branch" in str(outcome.exception)
 
