@@ -29,7 +29,9 @@ def deliver(request: Request) -> Delivery:
     """
     files = [fetched(request, name) for name in ARCHIVES[request.device]]
     tables = [only_table(_place(request, name)) for name in ARCHIVES[request.device]]
-    return public.delivery("archives", tables, files, note="the publishers' archives, github.com/aleguma/kronodroid")
+    return public.delivery(
+        "archives", request.device, tables, files, note="the publishers' archives, github.com/aleguma/kronodroid"
+    )
 
 
 def fetched(request: Request, name: str) -> InputFile:
