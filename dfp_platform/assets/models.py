@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
+from dfp_platform.assets.plots import evaluation_plots
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.settings import settings
@@ -85,8 +86,8 @@ def evaluation(
 
     models = {"autoencoder": load_model(autoencoder), "xgboost": load_model(xgboost)}
     judged = evaluate(models, _real_device(dataset), seed=settings().seed)
-    for model in judged.models:
-        context.add_output_metadata({f"{model.model} ROC-AUC": model.overall.roc_auc or 0.0})
+    context.add_output_metadata({f"{m.model} ROC-AUC": m.overall.roc_auc or 0.0 for m in judged.models})
+    context.add_output_metadata(evaluation_plots(judged.model_dump(mode="json")["models"]))
     return {"report.json": judged.to_json()}
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from dfp_platform.assets.models import MODELS, TRAINING_TABLE
+from dfp_platform.assets.plots import latency_plot
 from dfp_platform.ingest import origin
 from dfp_platform.models.data import TrainingData
 from dfp_platform.publishing.evidence import verdicts_so_far
@@ -43,8 +44,8 @@ def host_latency(
         *(model_subject(model) for model in (autoencoder, xgboost)),
     ]
     measured = measure_latency(subjects, TrainingData.from_arrow(dataset, device="real_device").test.matrix)
-    for row in measured.rows:
-        context.add_output_metadata({f"{row.runtime} {row.model} p50 (us)": row.p50_us})
+    context.add_output_metadata({f"{row.runtime} {row.model} p50 (us)": row.p50_us for row in measured.rows})
+    context.add_output_metadata(latency_plot(measured.model_dump(mode="json")["rows"]))
     return {"report.json": measured.to_json()}
 
 
