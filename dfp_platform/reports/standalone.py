@@ -24,9 +24,9 @@ def standalone_svg(chart: Chart) -> str:
     if found is None:
         raise ValueError("a chart is one <svg> element with a viewBox from 0 0")
     width, height, drawing = float(found[1]), float(found[2]), found[3]
-    size = f"{width:g}", f"{height + _LEGEND_HEIGHT:g}"
+    wide, high = f"{width:g}", f"{height + _LEGEND_HEIGHT:g}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" viewBox="0 0 {size[0]} {size[1]}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">'
         f"<style>{_light_style()}</style><rect width='100%' height='100%' fill='#fff'/>"
         f'{_legend(chart)}<g transform="translate(0 {_LEGEND_HEIGHT})">{drawing}</g></svg>'
     )
