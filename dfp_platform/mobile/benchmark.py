@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,9 @@ QUICK_QUERIES = 1_024
 
 NOISE_LIMIT = 0.25
 """Rounds whose medians differ by more than this share were disturbed: the row is kept and marked invalid."""
+
+PREEMPTION_LIMIT = 0.005
+"""If the system took the core away in more than this share of the queries, it, not the model, made the p99."""
 
 _ROUNDS = 4
 _LOADS = 3
@@ -76,7 +80,9 @@ class LatencyRow(Record):
         load_ms: median milliseconds from bytes in memory to the first answer, libraries already imported.
         size_bytes: size of the model file.
         noise: largest relative difference between the medians of the rounds.
-        valid: whether the noise is within `NOISE_LIMIT`.
+        preemptions: times the system gave the core to someone else while the clock ran; each may be one slow query, so
+            p99.9 and the maximum are the model's own only where this is 0.
+        valid: whether noise and preemptions are within `NOISE_LIMIT` and `PREEMPTION_LIMIT`.
     """
 
     runtime: str
@@ -94,6 +100,7 @@ class LatencyRow(Record):
     load_ms: float
     size_bytes: int
     noise: float
+    preemptions: int
     valid: bool
 
 
@@ -164,14 +171,14 @@ def measure_latency(
     ready = [subject.load() for subject in subjects]
     for scorer in ready:
         _query_times(scorer, matrix, range(warm_up))
-    times: list[list[NDArray[np.float64]]] = [[] for _ in subjects]
+    rounds: list[list[_Round]] = [[] for _ in subjects]
     for part in np.array_split(np.arange(queries), _ROUNDS):
-        for scorer, measured in zip(ready, times, strict=True):
-            measured.append(_query_times(scorer, matrix, part))
+        for scorer, measured in zip(ready, rounds, strict=True):
+            measured.append(_query_times(scorer, matrix, part.tolist()))
     big = matrix[np.arange(batch) % len(matrix)]
     rows = tuple(
         _row(subject, measured, throughput=_throughput(scorer, big), batch=batch, load_ms=_load_ms(subject, matrix))
-        for subject, scorer, measured in zip(subjects, ready, times, strict=True)
+        for subject, scorer, measured in zip(subjects, ready, rounds, strict=True)
     )
     return HostLatency(machine=this_machine(), warm_up=warm_up, rounds=_ROUNDS, rows=rows)
 
@@ -186,11 +193,18 @@ def this_machine() -> Machine:
     )
 
 
-def _row(
-    subject: Subject, rounds: Sequence[NDArray[np.float64]], *, throughput: float, batch: int, load_ms: float
-) -> LatencyRow:
-    times = np.concatenate(rounds)
-    medians = [float(np.median(part)) for part in rounds]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Round:
+    """Microseconds of each query of a round, and how often the core was taken away meanwhile."""
+
+    times: NDArray[np.float64]
+    preemptions: int
+
+
+def _row(subject: Subject, rounds: Sequence[_Round], *, throughput: float, batch: int, load_ms: float) -> LatencyRow:
+    times = np.concatenate([part.times for part in rounds])
+    preemptions = sum(part.preemptions for part in rounds)
+    medians = [float(np.median(part.times)) for part in rounds]
     noise = (max(medians) - min(medians)) / min(medians)
     p50, p90, p99, p999 = np.percentile(times, [50, 90, 99, 99.9])
     return LatencyRow(
@@ -209,23 +223,28 @@ def _row(
         load_ms=_figure(load_ms),
         size_bytes=subject.size,
         noise=_figure(noise),
-        valid=noise <= NOISE_LIMIT,
+        preemptions=preemptions,
+        valid=noise <= NOISE_LIMIT and preemptions <= PREEMPTION_LIMIT * times.size,
     )
 
 
-def _query_times(
-    scorer: Scoring, matrix: NDArray[np.float32], positions: Sequence[int] | NDArray
-) -> NDArray[np.float64]:
-    """Microseconds of each query."""
+def _query_times(scorer: Scoring, matrix: NDArray[np.float32], positions: Sequence[int]) -> _Round:
     apps = [matrix[position % len(matrix)][None, :] for position in positions]
     clock, score = time.perf_counter_ns, scorer.score
     times = np.empty(len(apps), dtype=np.float64)
     with _without_collection():
+        before = _preemptions()
         for index, app in enumerate(apps):
             begin = clock()
             score(app)
             times[index] = clock() - begin
-    return times / _MICROSECOND
+        preemptions = _preemptions() - before
+    return _Round(times / _MICROSECOND, preemptions)
+
+
+def _preemptions() -> int:
+    """Involuntary context switches so far, of this thread where the system tells, else of the process."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nivcsw
 
 
 def _throughput(scorer: Scoring, rows: NDArray[np.float32]) -> float:

@@ -43,7 +43,7 @@ class OnnxRuntime:
                 hint="build the matrix from the card's feature names",
             )
         rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        return self.session.run([OUTPUT], {INPUT: rows})[0]
+        return np.asarray(self.session.run([OUTPUT], {INPUT: rows})[0], dtype=np.float32)
 
     def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
         return (scores > np.float32(self.card.threshold)).astype(np.int8)
@@ -100,6 +100,7 @@ def _graph(network: nn.Module, *, features: int) -> onnx.ModelProto:
             external_data=False,
             verbose=False,
         )
+    assert program is not None, "only the exporter before dynamo returns nothing"
     return program.model_proto
 
 

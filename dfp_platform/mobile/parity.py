@@ -17,6 +17,7 @@ RELATIVE = 1e-5
 """A score ``b`` of the artifact and ``a`` of PyTorch agree if ``|a - b| <= ABSOLUTE + RELATIVE * |b|``."""
 
 MINIMUM_ROWS = 1_000
+_UNCOMPARABLE = float(np.finfo(np.float32).max)  # stands for a difference to NaN: JSON has no infinity
 _OUTLIERS = 256
 
 
@@ -65,8 +66,8 @@ def check_parity(
         artifact=artifact.card.name,
         rows=len(rows),
         outliers=len(extremes),
-        largest_difference=float(np.nan_to_num(difference, nan=np.finfo(np.float32).max).max()),
-        share_of_tolerance=float(np.nan_to_num(share, nan=np.finfo(np.float32).max).max()),
+        largest_difference=float(np.nan_to_num(difference, nan=_UNCOMPARABLE).max()),
+        share_of_tolerance=float(np.nan_to_num(share, nan=_UNCOMPARABLE).max()),
         flipped=flipped,
         passed=not unequal and flipped == 0 and bool(np.all(share <= 1)),
     )

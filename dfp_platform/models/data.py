@@ -64,7 +64,7 @@ class TrainingData:
         import pyarrow.compute as pc
 
         _require_columns(table)
-        rows = table.filter(pc.equal(table["device"], device)).sort_by("time_rank")
+        rows = table.filter(pc.field("device") == device).sort_by("time_rank")
         if not rows.num_rows:
             raise InputError(
                 f"no app of device {device!r} in {TRAINING_TABLE}",

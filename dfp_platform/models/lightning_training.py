@@ -41,11 +41,11 @@ class BenignApps(pl.LightningDataModule):
         self.batch = batch
         self.generator = torch.Generator().manual_seed(seed)
 
-    def train_dataloader(self) -> DataLoader[Tensor]:
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         order = RandomSampler(self.training, generator=self.generator)
         return DataLoader(self.training, sampler=BatchSampler(order, self.batch, drop_last=False), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[Tensor]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         order = SequentialSampler(self.calibration)
         return DataLoader(
             self.calibration, sampler=BatchSampler(order, _EVALUATION_BATCH, drop_last=False), batch_size=None
@@ -84,21 +84,22 @@ class Reconstruction(pl.LightningModule):
 class BestWeights(Callback):
     """Keeps the losses of every epoch, and in memory the weights of the best one: a checkpoint without a file."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: Reconstruction) -> None:
+        self.task = task
         self.history: list[tuple[float, float]] = []
         self.best_epoch = -1
         self._weights: dict[str, Tensor] = {}
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Reconstruction) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         calibration_loss = float(trainer.callback_metrics[CALIBRATION_LOSS])
-        self.history.append((pl_module.take_training_loss(), calibration_loss))
+        self.history.append((self.task.take_training_loss(), calibration_loss))
         if self.best_epoch < 0 or self.history[-1][1] < self.history[self.best_epoch][1]:
             self.best_epoch = len(self.history) - 1
-            self._weights = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
+            self._weights = {name: value.clone() for name, value in self.task.network.state_dict().items()}
 
-    def restore(self, network: Autoencoder) -> None:
-        """Put the best epoch's weights into `network`."""
-        network.load_state_dict(self._weights)
+    def restore(self) -> None:
+        """Put the best epoch's weights back into the network."""
+        self.task.network.load_state_dict(self._weights)
 
 
 class EpochProgress(Callback):
@@ -144,19 +145,18 @@ def fit_autoencoder(
     if not len(calibration):
         raise CalibrationError("no benign app in the calibration slice to stop the training by", hint="take more rows")
     standardisation = Standardisation.fit(training, floor=config.scale_floor, limit=config.clip)
-    keeper = BestWeights()
     with _reproducible(config.seed):
         network = Autoencoder(training.shape[1], config)
         network.adopt(standardisation)
         with torch.no_grad():
             slices = [network.standardise(torch.from_numpy(rows)) for rows in (training, calibration)]
         apps = BenignApps(*slices, batch=config.batch, seed=config.seed)
-        _trainer(config, [keeper, EpochProgress()] if progress else [keeper]).fit(
-            Reconstruction(network, learning_rate=config.learning_rate), apps
-        )
+        task = Reconstruction(network, learning_rate=config.learning_rate)
+        keeper = BestWeights(task)
+        _trainer(config, [keeper, EpochProgress()] if progress else [keeper]).fit(task, apps)
     if not all(np.isfinite(keeper.history[keeper.best_epoch])):
         raise CalibrationError("the training diverged: its loss is no number", hint="lower the learning rate")
-    keeper.restore(network)
+    keeper.restore()
     return network.eval(), keeper.history
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 
 import numpy as np
 import pytest
 
 from dfp_platform.errors import InputError
+from dfp_platform.mobile import benchmark
 from dfp_platform.mobile.benchmark import HostLatency, Subject, artifact_subject, measure_latency, model_subject
 from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.models.configs import AutoencoderConfig, ReferenceConfig
@@ -63,6 +65,14 @@ def test_a_disturbance_in_one_round_marks_the_row_and_keeps_it():
     (row,) = measure_latency([subject("a", Recorder(slow_from=20))], APPS, queries=40, warm_up=0, batch=8).rows
     assert not row.valid
     assert row.noise > 1
+
+
+def test_queries_whose_core_was_taken_away_mark_the_row(monkeypatch):
+    switches = itertools.count(step=7)
+    monkeypatch.setattr(benchmark, "_preemptions", lambda: next(switches))
+    (row,) = measure_latency([subject("a", Recorder())], APPS, queries=40, warm_up=0, batch=8).rows
+    assert row.preemptions == 4 * 7
+    assert not row.valid
 
 
 def test_garbage_is_not_collected_while_the_clock_runs():
