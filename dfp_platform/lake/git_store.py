@@ -76,6 +76,8 @@ class GitStore:
     def create(cls, folder: LakeFolder) -> GitStore:
         """An empty repository in the folder of a lake."""
         pygit2.init_repository(str(folder.repository), bare=True, initial_head="main")
+        for name in ("HEAD", "config"):  # all that libgit2 left unsynced and git cannot do without
+            write_whole_file(folder.repository / name, (folder.repository / name).read_bytes())
         store = cls(folder)
         store.mend_if_restarted()
         return store

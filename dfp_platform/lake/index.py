@@ -76,8 +76,9 @@ class ProvenanceIndex:
         def ask(database: sqlite3.Connection) -> Oid | None:
             candidates = database.execute(
                 "SELECT c.id, c.generation FROM writes w JOIN commits c USING (seq) WHERE w.path = ? AND w.blob = ? "
+                "AND c.generation <= (SELECT generation FROM commits WHERE id = ?) "
                 "ORDER BY c.time DESC, c.generation DESC, c.id",
-                (path, blob),
+                (path, blob, head),
             ).fetchall()
             for oid, generation in candidates:
                 if self._descends(database, head, oid, generation):
