@@ -70,6 +70,7 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             raise NoSuchPropertyException("the property 'lake' is missing: the lake's URI")
         self.ref = properties.get(REF) or MAIN
         self._lake: Lake | None = None
+        self._writable = False
 
     @property
     def lake(self) -> Lake:
@@ -272,7 +273,8 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
 
     def refuse_read_only(self) -> None:
         """Raises ReadOnlyError: `ref` is a tag or a commit, or names nothing (NotFoundError)."""
-        if self.ref not in self.lake.branches():
+        self._writable = self._writable or self.ref in self.lake.branches()
+        if not self._writable:
             self.head()
             raise ReadOnlyError(
                 f"{self.ref} is no branch: its tables can be read, not written",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datafusion import SessionContext
 
 _COUNT_STAR = re.compile(r"count\s*\(\s*\*\s*\)", re.IGNORECASE)
+_LISTS_TABLES = re.compile(r"\bshow\b|\binformation_schema\b", re.IGNORECASE)
 _ALL_COLUMNS = re.compile(r"\*|\b(natural|table|describe|show)\b", re.IGNORECASE)
 
 
@@ -64,7 +65,9 @@ def query(lake: Lake, ref: str, sql: str) -> pa.Table:
     context = SessionContext()
     for identifier in catalog.all_tables():
         if _occurs(identifier[-1], sql) and all(_occurs(level, sql) for level in identifier[:-1]):
-            _register(context, catalog.load_table(identifier), sql)
+            _register(context, identifier, _needed_rows(catalog.load_table(identifier), sql))
+        elif _LISTS_TABLES.search(sql):
+            _register(context, identifier, catalog.load_table(identifier).schema().as_arrow().empty_table())
     read_only = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
     try:
         return context.sql_with_options(sql, read_only).to_arrow_table()
@@ -80,18 +83,21 @@ def _load(catalog: LakeCatalog, identifier: str | Identifier, ref: str) -> Table
         raise NotFoundError(f"no table {name} at {ref}", hint="`dfp lake show` lists tables", table=name) from error
 
 
-def _register(context: SessionContext, table: Table, sql: str) -> None:
-    """Give the query a table's rows, read by field id: the columns it may need, and at least one."""
-    from datafusion.catalog import Schema
-
+def _needed_rows(table: Table, sql: str) -> pa.Table:
+    """The rows of a table, read by field id: the columns that a query may need, and at least one."""
     names = [field.name for field in table.schema().fields]
     used = [name for name in names if _occurs(name, sql)] or names[:1]
-    selected = tuple(names if _ALL_COLUMNS.search(_COUNT_STAR.sub("", sql)) else used)
-    namespace = ".".join(table.name()[:-1])
+    selected = names if _ALL_COLUMNS.search(_COUNT_STAR.sub("", sql)) else used
+    return table.scan(selected_fields=tuple(selected)).to_arrow()
+
+
+def _register(context: SessionContext, identifier: Identifier, rows: pa.Table) -> None:
+    from datafusion.catalog import Schema
+
+    namespace = ".".join(identifier[:-1])
     if namespace not in context.catalog().schema_names():
         context.catalog().register_schema(namespace, Schema.memory_schema())
-    rows = context.from_arrow(table.scan(selected_fields=selected).to_arrow())
-    context.catalog().schema(namespace).register_table(table.name()[-1], rows)
+    context.catalog().schema(namespace).register_table(identifier[-1], context.from_arrow(rows))
 
 
 def _occurs(name: str, sql: str) -> bool:

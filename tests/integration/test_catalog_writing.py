@@ -1,4 +1,4 @@
-"""Whole tables in one snapshot, from rows or from files that are there, and reading them at any ref."""
+"""Whole tables in one snapshot, from rows or from files that are there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dfp_platform.catalog import content_of, open_catalog, overwrite, query, register_files, scan
-from dfp_platform.errors import InputError, NotFoundError, ReadOnlyError, StaleHeadError
+from dfp_platform.catalog import content_of, open_catalog, overwrite, register_files, scan
+from dfp_platform.errors import InputError, ReadOnlyError, StaleHeadError
 from dfp_platform.lake import Lake, open_lake
 
 APPS = pa.table({"sha256": ["a", "b", "c"], "malware": pa.array([0, 1, None], pa.int32())})
@@ -279,81 +279,7 @@ def test_files_that_do_not_fit_together_or_are_none_are_an_error(lake, catalog):
     assert not catalog.table_exists("raw.apps")
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_scan_takes_columns_and_a_filter_at_any_ref(lake, catalog):
-    overwrite(catalog, "marts.apps", APPS)
-    old = lake.resolve("main")
-    overwrite(catalog, "marts.apps", APPS.slice(2))
-    assert scan(lake, old, "marts.apps", columns=["sha256"], row_filter="malware = 1").to_pylist() == [{"sha256": "b"}]
-    assert scan(lake, "main", ("marts", "apps")).num_rows == 1
-    with pytest.raises(NotFoundError):
-        scan(lake, "main", "marts.nope")
-    with pytest.raises(NotFoundError):
-        scan(lake, "nope", "marts.apps")
-    with pytest.raises(InputError, match="nope"):
-        scan(lake, "main", "marts.apps", columns=["nope"])
-    with pytest.raises(InputError):
-        scan(lake, "main", "marts.apps", row_filter="nope = 1")
-    with pytest.raises(InputError):
-        scan(lake, "main", "marts.apps", row_filter="((")
-
-
-def test_sql_joins_tables_at_a_ref(lake, catalog):
-    overwrite(catalog, "marts.apps", APPS)
-    overwrite(catalog, "marts.families", pa.table({"family": ["x", "y"], "malware": pa.array([0, 1], pa.int32())}))
-    old = lake.resolve("main")
-    overwrite(catalog, "marts.apps", APPS.slice(0, 1))
-    sql = "SELECT a.sha256, f.family FROM marts.apps a JOIN marts.families AS f USING (malware) ORDER BY 1"
-    assert query(lake, "main", sql).to_pylist() == [{"sha256": "a", "family": "x"}]
-    assert query(lake, old, sql).num_rows == 2
-    assert query(lake, "main", "select count(*) as n from marts.apps").to_pylist() == [{"n": 1}]
-    assert query(lake, old, "select * from marts.apps order by sha256").to_pylist() == APPS.to_pylist()
-    assert query(lake, old, "select * from marts.apps natural join marts.families").num_rows == 2
-    assert query(lake, "main", "select 1 as one").to_pylist() == [{"one": 1}]
-
-
-def test_sql_reads_columns_by_id_not_by_the_names_in_files(lake, catalog):
-    overwrite(catalog, "marts.apps", pa.table({"a": [1], "b": [2]}))
-    table = catalog.load_table("marts.apps")
-    with table.update_schema(allow_incompatible_changes=True) as change:
-        change.rename_column("a", "c")
-        change.rename_column("b", "a")
-    assert query(lake, "main", "select a, c from marts.apps").to_pylist() == [{"a": 2, "c": 1}]
-
-
-def test_sql_finds_odd_names_in_quotes(lake, catalog):
-    overwrite(catalog, ("Odd.ns", 'a "b"'), pa.table({"Col": [1]}))
-    overwrite(catalog, ("a", "b", "t"), pa.table({"x": [2]}))
-    assert query(lake, "main", 'select "Col" from "Odd.ns"."a ""b"""').to_pylist() == [{"Col": 1}]
-    assert query(lake, "main", 'select x from "a.b".t').to_pylist() == [{"x": 2}]
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "insert into marts.apps select * from marts.apps",
-        "create table t as select 1",
-        "drop table marts.apps",
-        "copy (select 1) to 'out.csv'",
-        "create external table e stored as csv location '/etc/passwd'",
-        "set datafusion.execution.batch_size = 1",
-        "select nope from marts.apps",
-        "select * from marts.nope",
-        "select * from '/etc/passwd'",
-        "selec",
-    ],
-)
-def test_sql_only_reads_and_says_what_is_wrong(lake, catalog, sql):
-    overwrite(catalog, "marts.apps", APPS)
-    count = commits(lake)
-    with pytest.raises(InputError):
-        query(lake, "main", sql)
-    assert commits(lake) == count
-
-
-# -- content of tables that other engines wrote -----------------------------------------------------------------------
+# -- content -----------------------------------------------------------------------
 
 
 def test_every_layout_of_equal_rows_has_one_content(lake, catalog):
@@ -373,20 +299,6 @@ def test_a_lake_in_a_folder_with_odd_letters_holds_tables_too(tmp_path):
     assert (
         scan(lake, "main", "marts.apps").to_pylist() == scan(lake, "main", "raw.apps").to_pylist() == APPS.to_pylist()
     )
-
-
-def test_engines_of_their_own_read_a_table_by_its_address(lake, catalog):
-    import polars as pl
-    from datafusion import SessionContext
-
-    overwrite(catalog, "marts.apps", APPS)
-    register_files(catalog, "raw.apps", [land(lake, "raw/apps/0.parquet", APPS)])
-    for name in ("marts.apps", "raw.apps"):
-        context = SessionContext()
-        context.register_table("t", catalog.load_table(name))
-        assert context.sql("select * from t order by sha256").to_arrow_table().to_pylist() == APPS.to_pylist()
-        address = catalog.load_table(name).inspect.files()["file_path"].to_pylist()[0]
-        assert pl.scan_parquet(address).collect().height == 3
 
 
 def test_lists_and_structs_are_stored_evolved_and_equal_to_themselves(lake, catalog):
