@@ -1,4 +1,4 @@
-"""The adapter on a catalog that has nothing to do with a lake: pyiceberg's own, in a SQLite file."""
+"""The adapter on pyiceberg's own catalog in a SQLite file, which knows no lake, and its core on ours as well."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ adapter_test:
       memory_limit: 512 MiB
       spill_folder: {folder}/spill
       catalog_name: here
-      catalog:
-        type: sql
-        uri: sqlite:///{folder}/catalog.db
-        warehouse: file://{folder}/warehouse
+      catalog: {catalog}
 """
+
+CATALOGS = {
+    "sqlite": {"type": "sql", "uri": "sqlite:///{folder}/catalog.db", "warehouse": "file://{folder}/warehouse"},
+    "lake": {"py-catalog-impl": "dfp_platform.catalog.LakeCatalog", "lake": "{folder}/lake"},
+}
+"""Properties of each catalog that the adapter is tested on."""
 
 PROJECT = """
 name: adapter_test
@@ -46,6 +49,7 @@ class Project:
     """A dbt project in a folder of its own."""
 
     folder: Path
+    properties: dict[str, str]
 
     def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
@@ -68,50 +72,68 @@ class Project:
 
     @cached_property
     def catalog(self) -> Catalog:
-        place = {"uri": f"sqlite:///{self.folder}/catalog.db", "warehouse": f"file://{self.folder}/warehouse"}
-        return load_catalog("here", type="sql", **place)
+        return load_catalog("here", **self.properties)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return self.catalog.load_table(table).scan().to_arrow().to_pylist()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project(tmp_path)
-    made.write({"profiles.yml": PROFILE.format(folder=tmp_path), "dbt_project.yml": PROJECT})
+def made_project(folder: Path, catalog: str) -> Iterator[Project]:
+    properties = {key: value.format(folder=folder) for key, value in CATALOGS[catalog].items()}
+    if catalog == "lake":
+        from dfp_platform.lake import open_lake
+
+        open_lake(properties["lake"], create=True)
+    made = Project(folder, properties)
+    profile = PROFILE.format(folder=folder, catalog=json.dumps(properties))
+    made.write({"profiles.yml": profile, "dbt_project.yml": PROJECT})
     yield made
     made.catalog.close()
 
 
-def test_a_table_model_is_created_by_one_commit_and_replaced_by_one_snapshot(project: Project):
-    project.write({"models/apps.sql": "select 1 as id, 'a' as name union all select 2, 'b' order by id"})
-    assert project.dbt("run")["apps"].adapter_response["rows_affected"] == 2
-    created = project.catalog.load_table("main.apps")
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project on the first catalog."""
+    yield from made_project(tmp_path, "sqlite")
+
+
+@pytest.fixture(params=CATALOGS)
+def any_project(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """A project on each catalog in turn."""
+    yield from made_project(tmp_path, request.param)
+
+
+def test_a_table_model_is_created_by_one_commit_and_replaced_by_one_snapshot(any_project: Project):
+    any_project.write({"models/apps.sql": "select 1 as id, 'a' as name union all select 2, 'b' order by id"})
+    assert any_project.dbt("run")["apps"].adapter_response["rows_affected"] == 2
+    created = any_project.catalog.load_table("main.apps")
     assert [snapshot.summary.operation for snapshot in created.snapshots()] == [Operation.APPEND]
     assert len(created.metadata.metadata_log) == 0  # one metadata file: created with its rows in it
 
-    project.write({"models/apps.sql": "select 3 as id, 'c' as name"})
-    project.dbt("run")
-    replaced = project.catalog.load_table("main.apps")
+    any_project.write({"models/apps.sql": "select 3 as id, 'c' as name"})
+    any_project.dbt("run")
+    replaced = any_project.catalog.load_table("main.apps")
     operations = [snapshot.summary.operation for snapshot in replaced.snapshots()]
     assert operations == [Operation.APPEND, Operation.OVERWRITE]
     assert len(replaced.metadata.metadata_log) == 1
-    assert project.rows("main.apps") == [{"id": 3, "name": "c"}]
+    assert any_project.rows("main.apps") == [{"id": 3, "name": "c"}]
     old = replaced.scan(snapshot_id=created.current_snapshot().snapshot_id).to_arrow().to_pylist()
     assert old == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
 
 
-def test_a_model_that_fails_midway_leaves_the_table_and_no_file_behind(project: Project):
-    project.write({"models/apps.sql": "select * from (values (1), (2)) as t(id)"})
-    project.dbt("run")
-    before = project.catalog.load_table("main.apps").metadata_location
-    files = set(project.folder.rglob("*.parquet"))
+def test_a_model_that_fails_midway_leaves_the_table_and_no_file_behind(any_project: Project):
+    any_project.write({"models/apps.sql": "select * from (values (1), (2)) as t(id)"})
+    any_project.dbt("run")
+    before = any_project.catalog.load_table("main.apps").metadata_location
+    files = set(any_project.folder.rglob("*.parquet"))
     # The first batches are fine and written; row 60,000 divides by zero.
-    project.write({"models/apps.sql": "select 10 / (value - 60000) as id from generate_series(1, 100000) as t(value)"})
-    message = project.dbt("run", passes=False)["apps"].message
+    any_project.write(
+        {"models/apps.sql": "select 10 / (value - 60000) as id from generate_series(1, 100000) as t(value)"}
+    )
+    message = any_project.dbt("run", passes=False)["apps"].message
     assert "divide by zero" in message.lower()
-    assert project.catalog.load_table("main.apps").metadata_location == before
-    assert set(project.folder.rglob("*.parquet")) == files
+    assert any_project.catalog.load_table("main.apps").metadata_location == before
+    assert set(any_project.folder.rglob("*.parquet")) == files
 
 
 def test_columns_that_change_keep_their_field_ids_by_name(project: Project):
@@ -144,8 +166,8 @@ def test_names_keep_their_case(project: Project):
     assert project.rows("main.reader") == [{"reboot": 1, "More": 3}]
 
 
-def test_views_are_kept_between_invocations_and_follow_what_they_read(project: Project):
-    project.write(
+def test_views_are_kept_between_invocations_and_follow_what_they_read(any_project: Project):
+    any_project.write(
         {
             "models/base.sql": "select * from (values (1), (2)) as t(id)",
             "models/doubled.sql": "{{ config(materialized='view') }} select id * 2 as id from {{ ref('base') }}",
@@ -154,18 +176,18 @@ def test_views_are_kept_between_invocations_and_follow_what_they_read(project: P
             "models/top.sql": "select best from {{ ref('short') }}",
         }
     )
-    project.dbt("run")
-    assert project.rows("main.top") == [{"best": 5}]
-    project.write({"models/base.sql": "select 10 as id"})
-    project.dbt("run", "--select", "base", "top")
-    assert project.rows("main.top") == [{"best": 21}]
+    any_project.dbt("run")
+    assert any_project.rows("main.top") == [{"best": 5}]
+    any_project.write({"models/base.sql": "select 10 as id"})
+    any_project.dbt("run", "--select", "base", "top")
+    assert any_project.rows("main.top") == [{"best": 21}]
     # A model that becomes a table, and one that becomes a view.
-    project.write(
+    any_project.write(
         {"models/doubled.sql": "select 1 as id", "models/base.sql": "{{ config(materialized='view') }} select 5 as id"}
     )
-    project.dbt("run")
-    assert project.rows("main.doubled") == [{"id": 1}]
-    assert project.rows("main.top") == [{"best": 2}]
+    any_project.dbt("run")
+    assert any_project.rows("main.doubled") == [{"id": 1}]
+    assert any_project.rows("main.top") == [{"best": 2}]
 
 
 def test_a_view_that_reads_itself_is_an_error(project: Project):
@@ -197,18 +219,20 @@ def test_an_incremental_model_appends_in_one_snapshot(project: Project):
     assert project.rows("main.log") == [{"day": 1, "what": "x"}]
 
 
-def test_an_incremental_model_with_a_key_replaces_rows_in_one_snapshot_and_takes_new_columns(project: Project):
+def test_an_incremental_model_with_a_key_replaces_rows_in_one_snapshot_and_takes_new_columns(any_project: Project):
     config = "{{ config(materialized='incremental', unique_key='id', on_schema_change='append_new_columns') }}"
-    project.write({"models/apps.sql": f"{config} select * from (values (1, 'a'), (2, 'b')) as t(id, name)"})
-    project.dbt("run")
-    project.write({"models/apps.sql": f"{config} select * from (values (2, 'B', 7), (3, 'c', 8)) as t(id, name, size)"})
-    project.dbt("run")
-    assert sorted(project.rows("main.apps"), key=lambda row: row["id"]) == [
+    any_project.write({"models/apps.sql": f"{config} select * from (values (1, 'a'), (2, 'b')) as t(id, name)"})
+    any_project.dbt("run")
+    any_project.write(
+        {"models/apps.sql": f"{config} select * from (values (2, 'B', 7), (3, 'c', 8)) as t(id, name, size)"}
+    )
+    any_project.dbt("run")
+    assert sorted(any_project.rows("main.apps"), key=lambda row: row["id"]) == [
         {"id": 1, "name": "a", "size": None},
         {"id": 2, "name": "B", "size": 7},
         {"id": 3, "name": "c", "size": 8},
     ]
-    assert len(project.catalog.load_table("main.apps").snapshots()) == 2
+    assert len(any_project.catalog.load_table("main.apps").snapshots()) == 2
 
 
 def test_an_incremental_model_told_to_fail_on_new_columns_fails(project: Project):
@@ -367,16 +391,16 @@ def test_a_model_of_another_schema_makes_its_namespace_and_is_documented(project
     ]
 
 
-def test_four_threads_build_twelve_models_at_once(project: Project):
+def test_four_threads_build_twelve_models_at_once(any_project: Project):
     one = "select value as id, value * {n} as x from generate_series(1, 20000) as t(value) order by 1"
-    project.write({f"models/m{n}.sql": one.format(n=n) for n in range(11)})
+    any_project.write({f"models/m{n}.sql": one.format(n=n) for n in range(11)})
     refs = " union all ".join(f"select count(*) as n from {{{{ ref('m{n}') }}}}" for n in range(11))
-    project.write({"models/total.sql": f"select sum(n) as n from ({refs})"})
-    project.dbt("run", "--threads", "4")
-    assert project.rows("main.total") == [{"n": 220_000}]
-    first = project.rows("main.m3")
-    project.dbt("run", "--threads", "4")
-    assert project.rows("main.m3") == first
+    any_project.write({"models/total.sql": f"select sum(n) as n from ({refs})"})
+    any_project.dbt("run", "--threads", "4")
+    assert any_project.rows("main.total") == [{"n": 220_000}]
+    first = any_project.rows("main.m3")
+    any_project.dbt("run", "--threads", "4")
+    assert any_project.rows("main.m3") == first
 
 
 def test_what_the_catalog_cannot_do_is_said_in_a_dbt_error(project: Project):
