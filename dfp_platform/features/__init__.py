@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         version_for,
     )
     from dfp_platform.features.parity import Parity, served_equals_trained
-    from dfp_platform.features.pointer import Current, Served, current, rollback, switch
+    from dfp_platform.features.pointer import Current, Served, current, prune, rollback, switch
     from dfp_platform.features.registry import REGISTRY, apply, open_store
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "materialize",
     "open_online",
     "open_store",
+    "prune",
     "read_online",
     "rollback",
     "served_equals_trained",
@@ -47,7 +48,7 @@ __all__ = [
 _HOMES = {
     "online": ("Materialized", "OnlineVectors", "Vectors", "materialize", "open_online", "read_online", "version_for"),
     "parity": ("Parity", "served_equals_trained"),
-    "pointer": ("Current", "Served", "current", "rollback", "switch"),
+    "pointer": ("Current", "Served", "current", "prune", "rollback", "switch"),
     "history": ("historical",),
     "registry": ("REGISTRY", "apply", "open_store"),
 }

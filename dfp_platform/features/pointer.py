@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
@@ -81,6 +82,26 @@ def rollback(online: Path) -> Current:
     if now is None or now.previous is None:
         raise NotFoundError(f"{online} served nothing before", hint="switch to a version by name", folder=str(online))
     return switch(online, now.previous.version, now.previous.commit)
+
+
+def prune(online: Path, *, before: datetime, keep: Collection[str] = ()) -> list[str]:
+    """Remove versions last written before that moment, and what killed writers left; returns the versions' names.
+
+    The version being served, the one before it and those of `keep` stay, as do young ones: a run may be about to
+    publish them.
+
+    Args:
+        before: with a time zone.
+    """
+    now = current(online)
+    kept = {*keep, *((now.version,) if now else ()), *((now.previous.version,) if now and now.previous else ())}
+    gone = []
+    for path in sorted([*online.glob("*.db"), *online.glob(".*.part*")]):
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if path.stem not in kept and written < before:
+            path.unlink(missing_ok=True)
+            gone += [path.stem] if path.suffix == ".db" else []
+    return gone
 
 
 def version_path(online: Path, version: str) -> Path:

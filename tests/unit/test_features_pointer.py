@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
-from dfp_platform.features import Served, current, rollback, switch
+from dfp_platform.features import Served, current, prune, rollback, switch
 from dfp_platform.features.pointer import POINTER, appearing, version_file
 
 
@@ -93,3 +95,18 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_no_rest(online: Path)
         fail()
     assert (online / "one.db").read_bytes() == b"one"
     assert sorted(path.name for path in online.iterdir()) == ["one.db", "three.db", "two.db"]
+
+
+def test_pruning_keeps_what_is_served_what_was_before_and_what_is_young(online: Path) -> None:
+    (online / "young.db").write_bytes(b"young")
+    (online / "named.db").write_bytes(b"named")
+    (online / ".one.db-x.part").write_bytes(b"left by a killed writer")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    for path in online.iterdir():
+        at = (now - timedelta(days=0 if path.stem == "young" else 9)).timestamp()
+        os.utime(path, (at, at))
+    switch(online, "one", "a1")
+    switch(online, "two", "b2")
+    assert prune(online, before=now - timedelta(days=7), keep=["named"]) == ["three"]
+    left = {path.name for path in online.iterdir()}
+    assert left == {"one.db", "two.db", "young.db", "named.db", POINTER}
