@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -307,10 +308,12 @@ def report_materialization(
 
 
 def project_instance(root: Path, storage: Path) -> dg.DagsterInstance:
-    """The instance that `dagster.yaml` in `root` describes, with its storage folder made absolute."""
-    folder = {"base_dir": str(storage)}
+    """The instance that `dagster.yaml` in `root` describes, with its folders made absolute: any folder may call."""
     storage.mkdir(parents=True, exist_ok=True)
-    overrides = {"storage": {"sqlite": folder}}
+    described = yaml.safe_load((root / "dagster.yaml").read_text())
+    overrides = {"storage": {"sqlite": {"base_dir": str(storage)}}}
+    for kind, place in (("local_artifact_storage", storage), ("compute_logs", storage / "storage")):
+        overrides[kind] = {**described[kind], "config": {"base_dir": str(place)}}
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(root), overrides=overrides))
 
 
