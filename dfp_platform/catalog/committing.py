@@ -50,7 +50,7 @@ def pointer_for(
 
     Rows behind equality deletes cannot be read by pyiceberg: such a state is equal to no other.
     """
-    base_sum = RowSum(base.rows, int(base.rows_hash, 16)) if base and base.rows_hash else None
+    base_sum = RowSum.from_text(base.rows, base.rows_hash) if base else None
     found = table_sum(metadata, io, base=before, base_sum=base_sum)
     schema = schema_hash(metadata.schema())
     snapshot = metadata.current_snapshot()
@@ -58,13 +58,13 @@ def pointer_for(
         content = hashlib.sha256(f"dfp unread table 1\n{metadata_location}".encode()).hexdigest()
         rows = int((snapshot.summary or {}).get("total-records") or -1) if snapshot else 0
     else:
-        content, rows = table_content(schema=schema, rows=found.rows, rows_hash=found.hex), found.rows
+        content, rows = table_content(schema=schema, rows=found.rows, rows_hash=found.to_text()), found.rows
     return Pointer(
         metadata_location=metadata_location,
         uuid=str(metadata.table_uuid),
         content=content,
         rows=rows,
-        rows_hash=found.hex if found else "",
+        rows_hash=found.to_text() if found else "",
         schema=schema,
         snapshot_id=snapshot.snapshot_id if snapshot else None,
     )

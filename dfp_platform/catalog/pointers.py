@@ -19,7 +19,7 @@ class Pointer:
         uuid: the table's own id; stays through renames.
         content: content id: equal for equal schemas and equal rows, whatever their order or files.
         rows: number of rows.
-        rows_hash: sum of the row hashes (32 hex digits, see `rows`); what an append adds to.
+        rows_hash: sum of the row hashes (see `rows.RowSum.to_text`); what an append adds to. Empty: unreadable.
         schema: hash of names, order and types of the columns.
         snapshot_id: current Iceberg snapshot; None before the first.
     """

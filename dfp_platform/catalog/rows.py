@@ -28,6 +28,9 @@ from numpy.typing import NDArray
 
 Words: TypeAlias = NDArray[np.uint64]
 
+VERSION = "1"
+"""Changes whenever equal rows get another sum than before."""
+
 BLOCK_ROWS = 16_384
 """Rows hashed at a time: a block's lanes stay in a core's cache."""
 
@@ -56,6 +59,16 @@ class RowSum:
     @property
     def hex(self) -> str:
         return f"{self.total:032x}"
+
+    def to_text(self) -> str:
+        """The sum as it is kept: with the version of the arithmetic that made it."""
+        return f"{VERSION}:{self.hex}"
+
+    @classmethod
+    def from_text(cls, rows: int, text: str) -> RowSum | None:
+        """The sum that was kept; None if other arithmetic made it, and it cannot be added to or compared."""
+        version, _, total = text.partition(":")
+        return cls(rows, int(total, 16)) if version == VERSION else None
 
 
 def sum_rows(data: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> RowSum:
@@ -96,12 +109,7 @@ def _add_column(one: Words, two: Words, name: str, column: pa.Array) -> None:
     seed_one, seed_two = _seeds(name)
     words, more = _words(column)
     first = _mix(words ^ seed_one)
-    if more is None:
-        second = first >> _S32
-        second ^= first
-        second *= _TWO
-    else:
-        second = _mix(more ^ seed_two)
+    second = _mix((first if more is None else more) ^ seed_two)
     if column.null_count:
         valid = _valid(column)
         first *= valid

@@ -85,14 +85,14 @@ def overwrite(
         rows = _cast(data, target)
         found = sum_rows(rows)
         if draft.holds(found):
-            return draft.finish(found)
+            return draft.finish(found.rows, draft.content(found))
         return draft.replace_rows(_write(rows, draft.metadata, draft.io), found)
     counted = _Counted(_cast_batches(data, target))
     files = _write(pa.RecordBatchReader.from_batches(target, counted), draft.metadata, draft.io)
     if draft.holds(counted.total):
         for file in files:
             draft.io.delete(file.file_path)
-        return draft.finish(counted.total)
+        return draft.finish(counted.total.rows, draft.content(counted.total))
     return draft.replace_rows(files, counted.total)
 
 
@@ -123,7 +123,7 @@ def register_files(
     map_names(draft.transaction)
     before = live_files(draft.metadata, draft.io)
     if not draft.changes_schema and not before.has_deletes and set(before.data) == set(wanted) and draft.base:
-        return draft.finish(RowSum(draft.base.rows, int(draft.base.rows_hash, 16)))
+        return draft.finish(draft.base.rows, draft.base.content)
     fresh = sorted(set(wanted) - set(before.data))
     added = list(parquet_files_to_data_files(draft.io, draft.metadata, iter(fresh)))
     gone = [file for path, file in before.data.items() if path not in set(wanted)]
@@ -150,7 +150,7 @@ class _Draft:
 
     def content(self, found: RowSum) -> str:
         schema = schema_hash(self.metadata.schema())
-        return table_content(schema=schema, rows=found.rows, rows_hash=found.hex)
+        return table_content(schema=schema, rows=found.rows, rows_hash=found.to_text())
 
     def holds(self, found: RowSum) -> bool:
         """Whether the table is already what would be written, or is new and shall be empty."""
@@ -158,7 +158,7 @@ class _Draft:
             return found.rows == 0
         return not self.changes_schema and self.base.content == self.content(found)
 
-    def finish(self, found: RowSum) -> WriteResult:
+    def finish(self, rows: int, content: str) -> WriteResult:
         """Commit what is staged beside rows: a new empty table, properties; nothing if nothing is."""
         snapshot = self.metadata.current_snapshot()
         location = self.transaction._table.metadata_location
@@ -166,7 +166,7 @@ class _Draft:
             table = self.transaction.commit_transaction()
         changed = self.base is None or table.metadata_location != location
         snapshot_id = snapshot.snapshot_id if snapshot else None
-        return WriteResult(self.name, found.rows, self.content(found), changed, snapshot_id)
+        return WriteResult(self.name, rows, content, changed, snapshot_id)
 
     def replace_rows(self, files: Sequence[DataFile], found: RowSum) -> WriteResult:
         """Commit `files`, whose rows are `found`, in place of all files the table has."""
