@@ -45,7 +45,9 @@ def lake(tmp_path: Path):
 
 def start(lake, table: str, writer: int, count: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", APPENDER, lake.uri, table, str(writer), str(count)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
