@@ -55,7 +55,7 @@ class EmbeddedLake(Lake):
         folder = LakeFolder(root)
         if create and not folder.exists():
             with folder.being_born() as young:
-                _plant(young)
+                GitStore.create(young)
         folder.check()
         self.uri = str(folder.root)
         self.warehouse = str(folder.warehouse)
@@ -351,10 +351,12 @@ class EmbeddedLake(Lake):
         if found.size > INLINE_LIMIT:
             if self._files.holds(pointer, path):
                 return self._store.write_blob(pointer.encode())
-        elif (file := self._files.any_file_of(found.sha256)) is not None:
-            return self._store.write_blob(self._files.stage(file, path))
-        elif (blob := self._index.small_object(head, found.sha256)) is not None:
-            return blob
+        elif (content := self._files.small_content(found.sha256)) is not None:
+            return self._store.write_blob(self._files.stage(content, path))
+        else:
+            for at in (head, *self._store.refs(BRANCHES).values(), *self._store.refs(TAGS).values()):
+                if (blob := self._index.small_object(at, found.sha256)) is not None:
+                    return blob
         raise NotFoundError(
             f"the lake holds no object with the content of {found.path} (sha256 {found.sha256})",
             hint="commit its bytes instead of its ObjectStat",
@@ -389,11 +391,3 @@ def _is_ref_name(name: str) -> bool:
     with suppress(InvalidNameError):
         return bool(checked_ref_name(name))
     return False
-
-
-def _plant(folder: LakeFolder) -> None:
-    """A repository whose `main` is one empty commit."""
-    store = GitStore.create(folder)
-    first = store.write_commit(Trees(store).keep(None), [], "a new lake")
-    with store.refs_locked():
-        store.move_ref(BRANCHES + MAIN, None, first)

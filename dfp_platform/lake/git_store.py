@@ -18,11 +18,11 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel, ObjectType, Option
 
-from dfp_platform.errors import CorruptLakeError
+from dfp_platform.errors import CorruptLakeError, UnknownOutcomeError
 from dfp_platform.lake.durable import locked_file, sync_file, sync_folder, write_whole_file
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.journal import GitObject, Journal, oid_of
-from dfp_platform.schemas import Commit, CommitId
+from dfp_platform.schemas import MAIN, Commit, CommitId
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +74,15 @@ class GitStore:
 
     @classmethod
     def create(cls, folder: LakeFolder) -> GitStore:
-        """An empty repository in the folder of a lake."""
+        """A repository in the folder of a lake, whose `main` is one empty commit."""
         pygit2.init_repository(str(folder.repository), bare=True, initial_head="main")
         for name in ("HEAD", "config"):  # all that libgit2 left unsynced and git cannot do without
             write_whole_file(folder.repository / name, (folder.repository / name).read_bytes())
         store = cls(folder)
         store.mend_if_restarted()
+        first = store.write_commit(store.write_tree(b""), [], "a new lake")
+        with store.refs_locked():
+            store.move_ref(BRANCHES + MAIN, None, first)
         return store
 
     # -- objects ------------------------------------------------------------------------------------------------
@@ -178,7 +181,7 @@ class GitStore:
         else:
             self._journal.append(self._unkept)
             self.begin()
-            write_whole_file(self.folder / name, after.hex().encode() + b"\n", through=self.folder)
+            self._write_ref(name, after)
         return True
 
     # -- keeping ------------------------------------------------------------------------------------------------
@@ -221,10 +224,10 @@ class GitStore:
         if not self._readable(oid):
             self._repository.odb.write(*found)
             name = oid.hex()
-            write_through = self.folder / "objects" / name[:2] / name[2:]
-            with write_through.open("rb") as stream:
+            file = self.folder / "objects" / name[:2] / name[2:]
+            with file.open("rb") as stream:
                 sync_file(stream.fileno())
-            sync_folder(write_through.parent)
+            sync_folder(file.parent)
 
     def _readable(self, oid: Oid) -> bool:
         try:
@@ -267,6 +270,19 @@ class GitStore:
         if not hasattr(self._local, "unkept"):
             self.begin()
         return self._local.unkept
+
+    def _write_ref(self, name: str, target: Oid) -> None:
+        try:
+            write_whole_file(self.folder / name, target.hex().encode() + b"\n", through=self.folder)
+        except OSError as error:
+            if self.ref(name) != target:
+                raise
+            raise UnknownOutcomeError(
+                f"{name} of {self.folder} moved to {target.hex()}, but the disk did not confirm it: {error}",
+                hint="look at the disk, then at the branch, before writing again",
+                ref=name,
+                commit=target.hex(),
+            ) from error
 
     def _delete_ref(self, name: str) -> None:
         reference = self._repository.lookup_reference(name)

@@ -128,7 +128,13 @@ class ObjectFiles:
             self._adopt(temporary, wanted)
         return wanted
 
-    def any_file_of(self, sha256: str) -> Path | None:
+    def small_content(self, sha256: str) -> bytes | None:
+        """The bytes of an object that would lie in git, if an engine has asked for its file before."""
+        file = self._any_file_of(sha256)
+        content = None if file is None else file.read_bytes()
+        return content if content is not None and hashlib.sha256(content).hexdigest() == sha256 else None
+
+    def _any_file_of(self, sha256: str) -> Path | None:
         """Some file with these bytes, whatever its suffix."""
         return next(iter(sorted(self._name(sha256, "").parent.glob(f"{sha256}*"))), None)
 
@@ -183,7 +189,7 @@ class ObjectFiles:
 
     def _link(self, pointer: Pointer, wanted: Path) -> bool:
         """Give bytes that are here a second name. False if they are not here."""
-        other = self.any_file_of(pointer.sha256)
+        other = self._any_file_of(pointer.sha256)
         if other is None or other.stat().st_size != pointer.size:
             return False
         temporary = self._incoming / uuid.uuid4().hex

@@ -71,8 +71,9 @@ def _write_pack(repository: Path, objects: Iterable[Oid]) -> None:
 
 
 def _sweep_half_written(folder: Path, *, older_than_s: float = 86_400.0) -> None:
-    """Remove temporary files of libgit2 whose writer died."""
-    for leftover in [*folder.glob("tmp_object*"), *folder.glob("*/tmp_object*"), *folder.glob("pack/*_git2_*")]:
+    """Remove temporary files of objects, packs and refs whose writer died."""
+    objects = [*folder.glob("tmp_object*"), *folder.glob("*/tmp_object*"), *folder.glob("pack/*_git2_*")]
+    for leftover in [*objects, *folder.parent.glob(".*.*")]:
         with suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > older_than_s:
                 leftover.unlink()

@@ -102,6 +102,14 @@ def test_an_object_the_lake_holds_can_be_put_at_another_path_by_its_stat(lake: L
     assert lake.commit("main", {"copy.csv": content}, message="the same by bytes") == head
 
 
+def test_a_stat_from_another_branch_can_be_committed(lake: Lake) -> None:
+    lake.create_branch("side")
+    put(lake, "side", a=b"small", big=BIG)
+    for path in ("a", "big"):
+        lake.commit("main", {path: lake.stat("side", path)}, message="over")
+    assert contents(lake) == {"a": b"small", "big": BIG}
+
+
 def test_a_stat_of_an_object_the_lake_does_not_hold_is_not_found(lake: Lake) -> None:
     for size in (5, 1_000_000):
         with pytest.raises(NotFoundError):
