@@ -14,7 +14,13 @@ from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.sensors.reconciling import reconcile_runs
 from dfp_platform.settings import settings
 
-EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+EXECUTORS = {
+    "in_process": dg.in_process_executor,
+    "multiprocess": dg.multiprocess_executor,
+    "forkserver": dg.multiprocess_executor.configured(
+        {"start_method": {"forkserver": {"preload_modules": ["dfp_platform.definitions"]}}}
+    ),
+}
 """Where the steps of a run execute, by `Settings.step_process`."""
 
 _ROOMS = (raw, features, models, mobile, reports)

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     source: str = Field("auto", description="auto, sample, archives, kaggle, or the path of a CSV or zip")
     sample_rows: int = Field(4_000, ge=1, description="rows the seeded generator makes per device for source=sample")
     seed: int = Field(7, description="seed of sampling, training and evaluation")
-    step_process: Literal["in_process", "multiprocess"] = Field(
+    step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )
     engine: Literal["datafusion"] = Field("datafusion", description="SQL engine that builds the tables")
