@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -153,7 +154,8 @@ def fit_autoencoder(
         apps = BenignApps(*slices, batch=config.batch, seed=config.seed)
         task = Reconstruction(network, learning_rate=config.learning_rate)
         keeper = BestWeights(task)
-        _trainer(config, [keeper, EpochProgress()] if progress else [keeper]).fit(task, apps)
+        with _interruptible():
+            _trainer(config, [keeper, EpochProgress()] if progress else [keeper]).fit(task, apps)
     if not all(np.isfinite(keeper.history[keeper.best_epoch])):
         raise CalibrationError("the training diverged: its loss is no number", hint="lower the learning rate")
     keeper.restore()
@@ -174,6 +176,19 @@ def _trainer(config: AutoencoderConfig, callbacks: list[Callback]) -> pl.Trainer
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt: Lightning would ignore every later one and leave by SystemExit."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise leaving.__context__ from None
 
 
 @contextmanager

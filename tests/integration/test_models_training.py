@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -196,6 +197,20 @@ def test_the_training_stops_early_and_keeps_its_best_epoch(data):
 def test_a_training_that_diverges_says_so(data):
     with pytest.raises(CalibrationError, match="diverged"):
         train_autoencoder(data, config=SMALL.model_copy(update={"learning_rate": 1e30}), progress=False)
+
+
+def test_an_interrupted_training_stays_interrupted_and_the_next_one_can_be_too(data, monkeypatch):
+    from dfp_platform.models.lightning_training import BestWeights
+
+    def interrupt(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(BestWeights, "on_train_epoch_end", interrupt)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train_autoencoder(data, config=SMALL, progress=False)
+        assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_the_process_is_left_as_it_was(data, monkeypatch, tmp_path):
