@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 560, 320
 WIDE = 1_120
 """Width of a chart that has the page to itself: its text is as large as that of two side by side."""
 
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 50
+LEFT, RIGHT, TOP, BOTTOM = 68, 16, 14, 50
 ROW = 19
 """Height of one bar with its gap."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from dfp_platform.reports.charts import Chart, Series, bar_chart, column_chart, 
 from dfp_platform.reports.inputs import Json
 
 LABELS = (("benign", "benign"), ("malware", "malware"))
+FEWEST_YEARS = 4
+"""With fewer years in the data than this, months tell more."""
+
 PERCENTILES = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"))
 
 
@@ -18,25 +22,37 @@ def model_style(position: int) -> str:
     return f"model-{position % 4}"
 
 
-def apps_by_year(years: Sequence[Json], device: str) -> Chart:
-    """Benign apps and malware of one device by year, stacked."""
-    own = [entry for entry in years if entry["device"] == device]
-    tallest = max((entry["benign"] + entry["malware"] for entry in own), default=1)
+def by_period(months: Sequence[Json], device: str) -> tuple[str, list[Json]]:
+    """Counts of one device by year, or by month where that would show a column or two; and the word for it."""
+    own = [entry for entry in months if entry["device"] == device]
+    years = sorted({entry["month"][:4] for entry in own})
+    if len(years) < FEWEST_YEARS:
+        return "month", [{**entry, "name": entry["month"]} for entry in own]
+    sums = {year: Counter[str]() for year in years}
+    for entry in own:
+        sums[entry["month"][:4]].update({name: entry[name] for _, name in LABELS})
+    return "year", [{"name": year, **{name: counts[name] for _, name in LABELS}} for year, counts in sums.items()]
+
+
+def apps_chart(period: str, counts: Sequence[Json], device: str) -> Chart:
+    """Benign apps and malware of one device by period, stacked."""
+    tallest = max((entry["benign"] + entry["malware"] for entry in counts), default=1)
     layers = [
-        Series(name, style, [(float(i), float(entry[name])) for i, entry in enumerate(own)]) for style, name in LABELS
+        Series(name, style, [(float(i), float(entry[name])) for i, entry in enumerate(counts)])
+        for style, name in LABELS
     ]
-    names = [str(entry["year"]) for entry in own]
-    y = linear_axis("apps", 0, tallest)
-    return column_chart(names, layers, y=y, x_label="year of the newest file", title=f"Apps by year, {device}")
+    names = [entry["name"] for entry in counts]
+    y, label = linear_axis("apps", 0, tallest), f"{period} of the newest file"
+    return column_chart(names, layers, y=y, x_label=label, title=f"Apps by {period}, {device}")
 
 
-def malware_share_by_year(years: Sequence[Json], device: str) -> Chart:
-    """Share of malware of one device by year: where it jumps, a model learns the year."""
-    own = [entry for entry in years if entry["device"] == device]
-    points = [(float(i), entry["malware"] / (entry["benign"] + entry["malware"])) for i, entry in enumerate(own)]
-    x = _time_axis([str(entry["year"]) for entry in own], "year of the newest file")
+def malware_share_chart(period: str, counts: Sequence[Json], device: str) -> Chart:
+    """Share of malware of one device by period: where it jumps, a model learns the date."""
+    points = [(float(i), entry["malware"] / (entry["benign"] + entry["malware"])) for i, entry in enumerate(counts)]
+    x = _time_axis([entry["name"] for entry in counts], f"{period} of the newest file")
+    y = _room_for([share for _, share in points], "share of malware")
     series = [Series("share of malware", "malware", points, markers=True)]
-    return line_chart(series, x=x, y=share_axis("share of malware"), title=f"Share of malware by year, {device}")
+    return line_chart(series, x=x, y=y, title=f"Share of malware by {period}, {device}")
 
 
 def roc_chart(models: Sequence[Json]) -> Chart:

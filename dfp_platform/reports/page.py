@@ -9,6 +9,7 @@ from typing import Any
 from dfp_platform.reports import figures
 from dfp_platform.reports.glossary import GLOSSARY
 from dfp_platform.reports.inputs import Json, ReportInputs
+from dfp_platform.schemas import Verdict
 
 LOW_FALSE_POSITIVES = 0.01
 FAMILIES_SHOWN = 12
@@ -30,7 +31,9 @@ def render(inputs: ReportInputs) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=_count, figure=_figure, percent=_percent, interval=_interval, size=_size)
+    environment.filters.update(
+        count=_count, time=_time, figure=_figure, percent=_percent, interval=_interval, size=_size
+    )
     template = environment.get_template("page.html.j2")
     return (template.render(inputs=inputs, **_parts(inputs)).rstrip() + "\n").encode()
 
@@ -38,7 +41,6 @@ def render(inputs: ReportInputs) -> bytes:
 def _parts(inputs: ReportInputs) -> dict[str, Any]:
     """What the template shows beside the inputs themselves."""
     models = inputs.evaluation["models"]
-    verdicts = sorted(inputs.verdicts, key=lambda verdict: (verdict.passed, verdict.asset, verdict.check))
     return {
         "models": [
             {**model, "style": figures.model_style(i), "recall_low": recall_at(model["roc"], LOW_FALSE_POSITIVES)}
@@ -47,8 +49,8 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "best": max(models, key=lambda model: model["overall"]["roc_auc"] or 0.0, default=None),
         "fastest": min(_latencies(inputs), key=lambda row: row["p50_us"], default=None),
         "latencies": _latencies(inputs),
-        "verdicts": verdicts,
-        "passed": sum(verdict.passed for verdict in verdicts),
+        "verdicts": _by_asset(inputs.verdicts),
+        "passed": sum(verdict.passed for verdict in inputs.verdicts),
         "families": _families(models),
         "style_sheet": (_HOME / "page.css").read_text(encoding="utf-8"),
         "glossary": GLOSSARY,
@@ -57,14 +59,9 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _charts(inputs: ReportInputs) -> dict[str, Any]:
-    models, years = inputs.evaluation["models"], inputs.dataset["years"]
-    devices = [entry["device"] for entry in inputs.dataset["devices"]]
-    rows = _latencies(inputs)
+    models, rows = inputs.evaluation["models"], _latencies(inputs)
     return {
-        "years": [
-            (device, figures.apps_by_year(years, device), figures.malware_share_by_year(years, device))
-            for device in sorted(devices, reverse=True)
-        ],
+        "data": [_data_charts(inputs, entry["device"]) for entry in reversed(inputs.dataset["devices"])],
         "roc": figures.roc_chart(models),
         "precision_recall": figures.precision_recall_chart(models),
         "auc_over_time": figures.over_time_chart(models, "roc_auc", "ROC-AUC"),
@@ -72,6 +69,23 @@ def _charts(inputs: ReportInputs) -> dict[str, Any]:
         "distributions": [figures.distribution_chart(spread) for spread in inputs.distributions],
         "latency": figures.latency_chart(rows) if rows else None,
     }
+
+
+def _data_charts(inputs: ReportInputs, device: str) -> dict[str, Any]:
+    period, counts = figures.by_period(inputs.dataset["periods"], device)
+    return {
+        "of": f"by {period}, {device.replace('_', ' ')}",
+        "apps": figures.apps_chart(period, counts, device),
+        "share": figures.malware_share_chart(period, counts, device),
+    }
+
+
+def _by_asset(verdicts: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
+    """Verdicts under their asset; assets with a failed check first, and failed checks first within."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in sorted(verdicts, key=lambda verdict: (verdict.asset, verdict.passed, verdict.check)):
+        groups.setdefault(verdict.asset, []).append(verdict)
+    return sorted(groups.items(), key=lambda group: all(verdict.passed for verdict in group[1]))
 
 
 def recall_at(roc: Sequence[Sequence[float]], false_positive_rate: float) -> float | None:
@@ -109,6 +123,11 @@ def _latencies(inputs: ReportInputs) -> Sequence[Json]:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
+
+
+def _time(value: float) -> str:
+    """A duration in whatever unit its column names."""
+    return f"{value:,.1f}"
 
 
 def _figure(value: float | None, digits: int = 3) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BINS = 48
-_SPREAD_FOR_LOG = 30.0
+_SPREAD_FOR_LOG = 10.0
 """Largest over median score from which a linear axis would show one bar and a void."""
 
 
@@ -21,21 +21,21 @@ def describe_dataset(table: pa.Table) -> dict[str, Any]:
 
     Returns:
         ``rows``; ``features`` (how many columns); ``devices``: per device its apps, malware, first and last day;
-        ``years``: per device and year its benign apps and malware.
+        ``periods``: per device and calendar month its benign apps and malware, oldest first.
     """
     from dfp_platform.schemas import FEATURE_PREFIXES
 
     columns = (table[name].to_pylist() for name in ("device", "highest_date", "malware"))
     apps = [(device, day, int(label)) for device, day, label in zip(*columns, strict=True)]
-    counts = Counter((device, day.year if day else None, label) for device, day, label in apps)
+    counts = Counter((device, f"{day:%Y-%m}", label) for device, day, label in apps if day)
     devices = sorted({device for device, _, _ in apps})
     return {
         "rows": table.num_rows,
         "features": sum(name.startswith(FEATURE_PREFIXES) for name in table.column_names),
         "devices": [_device(device, [app for app in apps if app[0] == device]) for device in devices],
-        "years": [
-            {"device": device, "year": year, "benign": counts[device, year, 0], "malware": counts[device, year, 1]}
-            for device, year in sorted({(device, year) for device, year, _ in counts if year is not None})
+        "periods": [
+            {"device": device, "month": month, "benign": counts[device, month, 0], "malware": counts[device, month, 1]}
+            for device, month in sorted({(device, month) for device, month, _ in counts})
         ],
     }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dfp_platform.reports import describe_dataset, score_distribution
 from dfp_platform.reports.axes import Axis, linear_axis, log_axis, number
 from dfp_platform.reports.charts import Series, column_chart, line_chart
-from dfp_platform.reports.figures import latency_chart, over_time_chart
+from dfp_platform.reports.figures import by_period, latency_chart, over_time_chart
 
 
 def shapes(svg: str, tag: str, style: str) -> list[ElementTree.Element]:
@@ -115,7 +115,7 @@ def test_equal_scores_at_the_threshold_have_a_place() -> None:
     assert spread["edges"] == sorted(set(spread["edges"]))
 
 
-def test_the_dataset_is_counted_by_device_year_and_label() -> None:
+def test_the_dataset_is_counted_by_device_month_and_label() -> None:
     table = pa.table(
         {
             "device": ["real_device", "real_device", "emulator", "real_device"],
@@ -132,5 +132,18 @@ def test_the_dataset_is_counted_by_device_year_and_label() -> None:
         "device": "emulator", "rows": 1, "malware": 1, "first": "2018-02-02", "last": "2018-02-02",
     }  # fmt: skip
     assert (real["rows"], real["malware"], real["first"], real["last"]) == (3, 2, "2018-05-01", "2019-01-01")
-    assert {"device": "real_device", "year": 2019, "benign": 0, "malware": 1} in told["years"]
-    assert len(told["years"]) == 3
+    assert {"device": "real_device", "month": "2019-01", "benign": 0, "malware": 1} in told["periods"]
+    assert len(told["periods"]) == 3
+
+
+def months(*names: str) -> list[dict]:
+    return [{"device": "real_device", "month": name, "benign": 2, "malware": 1} for name in names]
+
+
+def test_many_years_are_counted_by_year_and_few_by_month() -> None:
+    word, counts = by_period(months("2015-01", "2015-07", "2016-01", "2017-01", "2018-03"), "real_device")
+    assert (word, counts[0]) == ("year", {"name": "2015", "benign": 4, "malware": 2})
+    assert [entry["name"] for entry in counts] == ["2015", "2016", "2017", "2018"]
+    word, counts = by_period(months("2019-01", "2019-02"), "real_device")
+    assert (word, [entry["name"] for entry in counts]) == ("month", ["2019-01", "2019-02"])
+    assert by_period(months("2019-01"), "emulator") == ("month", [])

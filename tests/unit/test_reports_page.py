@@ -27,9 +27,9 @@ DATASET = {
     "rows": 700,
     "features": 480,
     "devices": [{"device": "real_device", "rows": 700, "malware": 300, "first": "2015-01-01", "last": "2020-02-01"}],
-    "years": [
-        {"device": "real_device", "year": 2018, "benign": 300, "malware": 100},
-        {"device": "real_device", "year": 2019, "benign": 100, "malware": 200},
+    "periods": [
+        {"device": "real_device", "month": "2018-11", "benign": 300, "malware": 100},
+        {"device": "real_device", "month": "2019-01", "benign": 100, "malware": 200},
     ],
 }
 
