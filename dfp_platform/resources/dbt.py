@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -46,11 +47,16 @@ class DbtResource(dg.ConfigurableResource):
 
     def _invoke(self, context: dg.AssetExecutionContext, branch: str) -> Iterator[Any]:
         target = settings().home / "dbt" / "runs" / context.run_id
+        target.mkdir(parents=True, exist_ok=True)
+        parsed = manifest().with_name("partial_parse.msgpack")
+        if parsed.exists():  # spares dbt the parse that `manifest` has done
+            shutil.copy(parsed, target)
         cli = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt())
         with _environment({"DFP_LAKE": self.lake.uri, "DFP_REF": branch}):
             invocation = cli.cli(["build"], context=context, raise_on_error=False, target_path=target)
         yield from invocation.stream()
         _refuse_unbuilt(invocation)
+        shutil.rmtree(target, ignore_errors=True)  # logs of a failed build stay
 
     def _located(self, context: dg.AssetExecutionContext, event: Any, branch: str) -> Any:
         if not isinstance(event, dg.Output):
