@@ -132,7 +132,7 @@ def _request(
         rows=sample_rows,
         seed=seed,
         cache=cache,
-        path=None if source in SOURCES else Path(source),
+        path=None if source in SOURCES else Path(source).expanduser(),
         kaggle_token=kaggle_token,
         endpoints=endpoints or Endpoints(),
         progress=progress or silent,

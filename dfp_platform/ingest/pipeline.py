@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 ROW = "_row"
 """Extra column on the way through dlt: the row's number in the data set. dlt gives its files random names."""
 
-_SETTINGS: Mapping[str, Any] = {"restore_from_destination": False, "load": {"workers": 1}}
-"""All that dlt is told: it keeps no state in the lake, and there is one table to load."""
+_SETTINGS: Mapping[str, Any] = {
+    "restore_from_destination": False,  # it keeps no state in the lake
+    "load": {"workers": 1},  # there is one table
+}
+"""All that dlt is told."""
 
 _one_at_a_time = threading.Lock()
 """dlt keeps what is active in one place per process."""
@@ -30,11 +34,30 @@ _one_at_a_time = threading.Lock()
 def carried(rows: Iterator[pl.DataFrame], *, dataset: str, folder: Path) -> list[Path]:
     """Run rows through a dlt pipeline and return the parquet files its destination received, in row order.
 
+    dlt works in a thread of its own: on the main thread it would take signals for itself, and an exception that a
+    signal raises within one of its jobs would leave it waiting for ever.
+
     Args:
         rows: landed rows; an error of ours that they raise is raised unchanged, and then nothing was received.
         dataset: name of the table.
         folder: an empty folder, for dlt's working files and what is received.
     """
+    stop = threading.Event()
+    with _one_at_a_time, ThreadPoolExecutor(1, thread_name_prefix="dlt") as thread:
+        run = thread.submit(_run, _until(stop, rows), dataset, folder)
+        try:
+            while not run.done():
+                wait({run}, timeout=0.1)  # not without end: a signal is only seen between two waits
+        except BaseException:
+            stop.set()
+            raise
+    error = run.exception()
+    if error is not None:
+        raise _ours(error) or error
+    return run.result()
+
+
+def _run(rows: Iterator[pl.DataFrame], dataset: str, folder: Path) -> list[Path]:
     import dlt
 
     received: dict[int, Path] = {}
@@ -44,8 +67,7 @@ def carried(rows: Iterator[pl.DataFrame], *, dataset: str, folder: Path) -> list
         received[first] = folder / f"received-{first:012d}.parquet"
         received[first].hardlink_to(path)  # dlt tidies its own name away
 
-    failure: DfpError | None = None
-    with _one_at_a_time, _by_itself(folder):
+    with _by_itself(folder):
         destination = dlt.destination(
             receive,
             name="lake",
@@ -60,15 +82,16 @@ def carried(rows: Iterator[pl.DataFrame], *, dataset: str, folder: Path) -> list
         )
         try:
             pipeline.run(dlt.resource(_numbered(rows), name=dataset), write_disposition="replace")
-        except Exception as error:
-            failure = _ours(error)
-            if failure is None:
-                raise
         finally:
             pipeline.deactivate()
-    if failure:
-        raise failure
     return [received[first] for first in sorted(received)]
+
+
+def _until(stop: threading.Event, rows: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    for frame in rows:
+        if stop.is_set():
+            raise KeyboardInterrupt  # whoever waited has gone
+        yield frame
 
 
 def _numbered(rows: Iterator[pl.DataFrame]) -> Iterator[Any]:
@@ -85,9 +108,9 @@ def _first_row(path: Path) -> int:
         return next(file.iter_batches(1, columns=[ROW])).column(0)[0].as_py()
 
 
-def _ours(error: BaseException | None) -> DfpError | None:
-    """The error of ours that dlt wrapped, if there is one."""
-    while error is not None and not isinstance(error, DfpError):
+def _ours(error: BaseException | None) -> BaseException | None:
+    """What dlt wrapped, if it is an error of ours or Ctrl-C."""
+    while error is not None and not isinstance(error, (DfpError, KeyboardInterrupt)):
         error = error.__cause__ or error.__context__
     return error
 

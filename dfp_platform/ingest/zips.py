@@ -13,6 +13,7 @@ from dfp_platform.errors import InputError
 from dfp_platform.ingest.reading import Table, csv_table, parquet_table
 
 _BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_ENCRYPTED = 0x1
 _KINDS = {".csv": csv_table, ".parquet": parquet_table}
 
 
@@ -25,7 +26,10 @@ def is_zip(path: Path) -> bool:
 def tables(path: Path) -> list[Table]:
     """The CSV and Parquet tables of a zip, in its order. Raises InputError for a broken zip."""
     with whole(path.name), zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if "__MACOSX" not in name]
+        members = [member for member in archive.infolist() if "__MACOSX" not in member.filename]
+    if any(member.flag_bits & _ENCRYPTED for member in members):
+        raise InputError(f"{path.name} is encrypted", hint="give the archive without a password", file=path.name)
+    names = [member.filename for member in members]
     return [
         _KINDS[kind](f"{path.name}/{name}", lambda name=name: _member(path, name))
         for name in names

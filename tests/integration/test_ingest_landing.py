@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import signal
 import threading
 
 import polars as pl
@@ -12,7 +14,7 @@ from pyarrow import parquet
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.errors import CorruptLakeError, InputError, NotFoundError
-from dfp_platform.ingest import DATASETS, bars, land, landed_rows, origin, register
+from dfp_platform.ingest import DATASETS, bars, land, landed_rows, origin, pipeline, register
 from dfp_platform.ingest import parquet as landed_parquet
 from dfp_platform.ingest.columns import arrow_schema
 from dfp_platform.ingest.sample import batches, write_csv
@@ -130,6 +132,14 @@ def test_origins_hold_no_time_and_no_path_of_this_machine(lake, landed, tmp_path
     assert sorted(json.loads(text)) == ["files", "mended", "note", "rows", "source", "synthetic"]
 
 
+def locked(archive):
+    """The same zip with the mark of encryption on its entries."""
+    content = bytearray(archive)
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
 def bad_inputs(folder):
     """Every bad input: name → (file, what its error has to name)."""
     rows = sample_rows(folder)
@@ -150,6 +160,7 @@ def bad_inputs(folder):
         "truncated zip": (bytes_("cut.zip", whole[:-200]), {}),
         "damaged zip": (bytes_("rotten.zip", bytes(rotten)), {}),
         "zip without a table": (zipped_bytes(folder / "none.zip", {"readme.txt": b"hello"}), {}),
+        "encrypted zip": (bytes_("locked.zip", locked(whole)), {}),
         "zip with two tables": (zipped_bytes(folder / "two.zip", {"a.csv": b"a", "b.csv": b"b"}), {}),
         "missing column": (write_rows(folder / "missing.csv", without(rows, "brk")), {"column": "brk"}),
         "extra column": (write_rows(folder / "extra.csv", [[*row, row[0]] for row in rows]), {"column": "Package"}),
@@ -171,9 +182,9 @@ def bad_inputs(folder):
 
 
 @pytest.mark.parametrize("name", [
-    "truncated zip", "damaged zip", "zip without a table", "zip with two tables", "missing column", "extra column",
-    "mistyped column", "duplicated sha256", "empty file", "header only", "label 2", "date of 1980", "date of 2050",
-    "no file",
+    "truncated zip", "damaged zip", "encrypted zip", "zip without a table", "zip with two tables", "missing column",
+    "extra column", "mistyped column", "duplicated sha256", "empty file", "header only", "label 2", "date of 1980",
+    "date of 2050", "no file",
 ])  # fmt: skip
 def test_a_bad_input_is_named_and_the_branch_stays_as_it_was(lake, landed, tmp_path, name):
     path, facts = bad_inputs(tmp_path)[name]
@@ -276,6 +287,45 @@ def test_two_landings_in_one_process_do_not_disturb_each_other(lake, landed):
         thread.join()
     assert not failures
     assert rows_at(lake, "run-1").height == rows_at(lake, "run-2", EMULATOR).height == 50
+
+
+def test_ctrl_c_during_a_landing_is_ctrl_c_and_nothing_lands(lake, landed):
+    def interrupted(what, done, total):
+        raise KeyboardInterrupt
+
+    before = lake.resolve("main")
+    with pytest.raises(KeyboardInterrupt):
+        landed(progress=interrupted)
+    assert lake.resolve("main") == before
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("point", ["while rows come", "while dlt loads"])
+def test_a_signal_reaches_whoever_handles_it_at_any_point_of_a_landing(lake, landed, monkeypatch, number, point):
+    handled = []
+
+    class Cancelled(BaseException):
+        pass
+
+    def cancel(*_):
+        handled.append(number)
+        raise Cancelled
+
+    def kill_this_process(*_):
+        os.kill(os.getpid(), number)
+        return 0
+
+    if point == "while dlt loads":
+        monkeypatch.setattr(pipeline, "_first_row", kill_this_process)
+    before, head = signal.signal(number, cancel), lake.resolve("main")
+    try:
+        with pytest.raises(Cancelled):
+            landed(progress=kill_this_process if point == "while rows come" else None)
+    finally:
+        signal.signal(number, before)
+    assert handled
+    assert lake.resolve("main") == head
 
 
 def test_dlt_leaves_nothing_behind_and_reads_nothing_of_the_user(lake, landed, tmp_path, monkeypatch):
