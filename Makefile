@@ -27,7 +27,7 @@ dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made
 	@env -u DAGSTER_HOME $${DFP_HOME:+DAGSTER_HOME="$$DFP_HOME/dagster"} $(BIN)/dagster dev
 
 test: $(DEV_ENV) ## all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: lint types layers definitions shape test ## what CI runs: format, lint, types, layers, definitions, shape, tests
 
@@ -38,7 +38,7 @@ format: $(DEV_ENV) ## rewrite the code as `make check` wants it
 lint: $(DEV_ENV)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
-	@$(BIN)/torchfix --select ALL dfp_platform
+	@$(BIN)/torchfix --show-stderr dfp_platform
 
 types: $(DEV_ENV)
 	@$(BIN)/pyrefly check

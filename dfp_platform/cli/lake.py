@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dfp_platform.cli import code_location
-from dfp_platform.cli.screen import Json, out, print_json, print_table, size
+from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
 from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
 from dfp_platform.schemas import MAIN, Commit, Difference
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dfp_platform.lake import Lake
 
 app = typer.Typer(help="History, branches and objects of the lake.", no_args_is_help=True)
+
+SHOWN = 200
+"""Objects that are listed for a person."""
 
 Ref = Annotated[str, typer.Argument(help="A branch, a tag or a commit.", metavar="REF")]
 
@@ -192,17 +195,28 @@ def tag(
 @app.command()
 def show(
     ref: Ref = MAIN,
-    path: Annotated[str | None, typer.Argument(help="An object; without it, the commit itself.")] = None,
+    path: Annotated[str, typer.Argument(help="An object, or a folder of objects.")] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Write the object's bytes to stdout.")] = False,
     as_json: Json = False,
 ) -> None:
-    """A commit: who made it, from what. With PATH: one object, and the commit that wrote it."""
+    """A commit and what lies there. With PATH: one object, the commit that wrote it, and from what."""
     lake = opened()
-    if path is None:
-        commit = lake.show(ref)
-        return print_json(_commit(commit)) if as_json else _print_commit(commit)
     if raw:
         return _write(lake, ref, path)
+    beneath = f"{path.rstrip('/')}/" if path else ""
+    found = list(islice(lake.list(ref, beneath), SHOWN + 1))
+    if path and not found:
+        return _show_object(lake, ref, path, as_json=as_json)
+    if as_json:
+        commit = lake.show(ref)
+        return print_json({**_commit(commit), "objects": list(lake.list(ref, beneath))})
+    if not path:
+        _print_commit(lake.show(ref))
+    print_table(["path", "size"], [(stat.path, size(stat.size)) for stat in found[:SHOWN]])
+    return err().print("… and more: --json lists all") if len(found) > SHOWN else None
+
+
+def _show_object(lake: Lake, ref: str, path: str, *, as_json: bool) -> None:
     stat, commit = lake.stat(ref, path), lake.provenance(ref, path)
     if as_json:
         return print_json({**asdict(stat), "written_by": _commit(commit)})

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
+
+from dfp_platform.settings import PROJECT_ROOT
 
 ROWS = 2_000
 """Apps per device: about the fewest that models can be calibrated on."""
@@ -42,26 +43,14 @@ def environment_for(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """One `dfp demo` on the sample. Shared by all workers, so tests leave it as it is."""
-    from dfp_platform.settings import PROJECT_ROOT
-
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    root, done = shared / "demo", shared / "demo" / "printed.txt"
+    """One `dfp demo` on the sample. Tests that use it are of the xdist group `demo`, so it is made once."""
+    root = tmp_path_factory.mktemp("demo")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(PROJECT_ROOT / name, root)
     environment = environment_for(root)
-    with FileLock(shared / "demo.lock"):
-        if not done.exists():
-            shutil.rmtree(root, ignore_errors=True)
-            root.mkdir()
-            for name in ("dagster.yaml", "workspace.yaml"):
-                shutil.copy(PROJECT_ROOT / name, root)
-            ended = subprocess.run(
-                ["dfp", "demo"], cwd=root, env=environment, capture_output=True, text=True, check=False
-            )
-            assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-            done.write_text(ended.stdout)
-    return Demo(root, environment, done.read_text())
+    ended = subprocess.run(["dfp", "demo"], cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    return Demo(root, environment, ended.stdout)
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def dagster_dev(demo: Demo, free_port: int, started: list, tmp_path: Path) -> tu
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.xdist_group("demo")
 def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_dev: tuple) -> None:
     port, process = dagster_dev
     nodes = ask(port, MATERIALIZED)["assetsOrError"]["nodes"]

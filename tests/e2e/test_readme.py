@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from dfp_platform.ingest.sample import write_csv
 from dfp_platform.settings import PROJECT_ROOT
-from tests.e2e.conftest import Demo, environment_for
+from tests.e2e.conftest import Demo
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall((PROJECT_ROOT / "README.md").read_text())
@@ -50,29 +50,29 @@ def test_ci_runs_the_commands_that_the_readme_shows() -> None:
     )
 
 
-@pytest.mark.timeout(400)
-def test_the_other_commands_run_as_they_are_written(tmp_path: Path) -> None:
-    """In the order of the page, on a demo of their own, because they change it."""
-    from dfp_platform.ingest.sample import write_csv
-
-    environment = environment_for(tmp_path)
-    script = "\n".join(["set -eu", "dfp demo", *(text for kind, text in BLOCKS if kind == "sh")])
-    write_csv(tmp_path / "apps.csv", rows=50, seed=11)
-    done = subprocess.run(
-        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert (tmp_path / "scores.parquet").stat().st_size > 0
-
-
 def test_the_files_that_the_readme_links_to_exist() -> None:
     links = re.findall(r"\]\(((?!http)[^)]+)\)", (PROJECT_ROOT / "README.md").read_text())
     assert [link for link in links if not (PROJECT_ROOT / link).exists()] == []
 
 
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("demo")
 def test_the_demo_ends_with_what_came_out(demo: Demo) -> None:
     for promised in ("rows", "autoencoder", "xgboost", "latency", "commit", "report", "make dev", "SYNTHETIC"):
         assert promised in demo.printed
     reports = list((demo.home / "reports").glob("*.html"))
     assert len(reports) == 1
     assert str(reports[0]) in demo.printed.replace("\n", "")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("demo")
+def test_the_other_commands_run_as_they_are_written(demo: Demo) -> None:
+    """In the order of the page. They change the demo, so this is the last test that looks at it."""
+    script = "\n".join(["set -eu", *(text for kind, text in BLOCKS if kind == "sh")])
+    write_csv(demo.root / "apps.csv", rows=50, seed=11)
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=demo.root, env=demo.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert (demo.root / "scores.parquet").stat().st_size > 0

@@ -123,6 +123,19 @@ def test_an_object_is_shown_with_the_commit_that_wrote_it(lake: Lake, dfp: Dfp) 
     assert (shown["size"], shown["written_by"]["message"]) == (16, "first apps")
 
 
+def test_a_folder_is_shown_as_the_objects_in_it(lake: Lake, dfp: Dfp) -> None:
+    assert dfp("lake", "show", "mine", "models")[1] == "models/weights\t2.5 kB\n"
+    listed = json.loads(dfp("lake", "show", "mine", "--json")[1])
+    assert [stat["path"] for stat in listed["objects"]] == ["models/weights", "raw/apps.csv"]
+    assert listed["message"] == "trained"
+
+
+def test_an_object_that_is_not_there_is_a_message(lake: Lake, dfp: Dfp) -> None:
+    code, _, said = dfp("lake", "show", "main", "models/weights")
+    assert code == 1
+    assert "models/weights" in said
+
+
 def test_raw_gives_the_bytes_and_nothing_else(lake: Lake, dfp: Dfp) -> None:
     assert dfp("lake", "show", "main", "raw/apps.csv", "--raw") == (0, "package,malware\n", "")
 
