@@ -38,7 +38,7 @@ format: $(DEV_ENV) ## rewrite the code as `make check` wants it
 lint: $(DEV_ENV)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
-	@$(BIN)/torchfix --show-stderr dfp_platform
+	@$(BIN)/torchfix dfp_platform
 
 types: $(DEV_ENV)
 	@$(BIN)/pyrefly check

@@ -35,7 +35,9 @@ class Summary:
         scores: by model, on apps newer than all it was trained on; None where there was too little to say.
         latencies: one row a runtime, microseconds for one app on one thread.
         report: the page for a browser.
+        run_id: the run, in Dagster.
         seconds: wall-clock of the run.
+        steps: seconds of each of its steps.
     """
 
     commit: str
@@ -45,7 +47,9 @@ class Summary:
     scores: tuple[Mapping[str, Any], ...]
     latencies: tuple[Mapping[str, Any], ...]
     report: Path | None
+    run_id: str
     seconds: float
+    steps: Mapping[str, float]
 
 
 def demo(source: Source = None, as_json: Json = False) -> None:
@@ -115,7 +119,9 @@ def summarised(lake: Lake, outcome: RunOutcome) -> Summary:
             for row in latency.rows
         ),
         report=_laid_out(lake, commit, settings().home / "reports"),
+        run_id=outcome.run_id,
         seconds=outcome.seconds,
+        steps=outcome.steps,
     )
 
 
