@@ -9,7 +9,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +31,7 @@ from dfp_platform.lake.trees import Trees
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
+_REMEMBERED_SIZES = 20_000
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}")
 
 Rebuild = Callable[[Oid], Oid | None]
@@ -65,7 +65,7 @@ class EmbeddedLake(Lake):
         self._trees = Trees(self._store)
         self._files = ObjectFiles(folder.objects)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
-        self._measured = lru_cache(maxsize=20_000)(self._measure)
+        self._measured: dict[Oid, tuple[int, str]] = {}
 
     def __reduce__(self) -> tuple[Callable[..., Lake], tuple[Path]]:
         return EmbeddedLake, (Path(self.uri),)
@@ -322,13 +322,11 @@ class EmbeddedLake(Lake):
         return blob
 
     def _stat(self, path: str, blob: Oid) -> ObjectStat:
-        size, sha256 = self._measured(blob)
-        return ObjectStat(path, size, sha256)
-
-    def _measure(self, blob: Oid) -> tuple[int, str]:
-        data = self._store.read(blob)
-        pointer = Pointer.decode(data)
-        return (len(data), hashlib.sha256(data).hexdigest()) if pointer is None else (pointer.size, pointer.sha256)
+        if (found := self._measured.get(blob)) is None:
+            if len(self._measured) >= _REMEMBERED_SIZES:
+                self._measured.clear()
+            found = self._measured[blob] = _measure(self._store.read(blob))
+        return ObjectStat(path, *found)
 
     def _stage(self, changes: Mapping[str, Content], head: Oid) -> dict[str, Oid | None]:
         """Keep the bytes of all changes, whose blobs no commit names yet."""
@@ -384,6 +382,11 @@ class EmbeddedLake(Lake):
         self._index.catch_up(made)
         pack_if_many(self._store, self._files, limit=self.loose_limit)
         return CommitId(made.hex())
+
+
+def _measure(blob: bytes) -> tuple[int, str]:
+    pointer = Pointer.decode(blob)
+    return (len(blob), hashlib.sha256(blob).hexdigest()) if pointer is None else (pointer.size, pointer.sha256)
 
 
 def _is_ref_name(name: str) -> bool:

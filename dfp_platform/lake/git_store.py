@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import pygit2
@@ -31,6 +30,7 @@ Oid = bytes
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 _METADATA = "Dfp-Metadata: "
+_REMEMBERED_COMMITS = 16_384
 _LOOSE_NAME = re.compile(r"[0-9a-f]{38}")
 
 
@@ -68,7 +68,7 @@ class GitStore:
         self._lock = folder.refs_lock
         self._journal = Journal(folder.journal)
         self._local = threading.local()
-        self._commit = lru_cache(maxsize=16_384)(self._parse_commit)
+        self._commits: dict[Oid, StoredCommit] = {}
         # A volume may belong to another user, and no hook is ever run. pygit2 has no such switch for one repository.
         pygit2.option(Option.SET_OWNER_VALIDATION, False)
 
@@ -120,7 +120,13 @@ class GitStore:
 
     def commit(self, oid: Oid) -> StoredCommit:
         """Read a commit. Raises CorruptLakeError if it is missing or no commit."""
-        return self._commit(oid)
+        found = self._commits.get(oid)
+        if found is None:
+            found = self._parse_commit(oid)
+            if len(self._commits) >= _REMEMBERED_COMMITS:
+                self._commits.clear()
+            self._commits[oid] = found
+        return found
 
     def _parse_commit(self, oid: Oid) -> StoredCommit:
         kind, data = self._read(oid)

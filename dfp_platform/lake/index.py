@@ -8,7 +8,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,12 +48,15 @@ WITH RECURSIVE up (seq, time, generation, id) AS (
 """
 
 
-class _Connection(sqlite3.Connection):
-    """Closes itself with the thread that used it."""
+class _Handle:
+    """A connection that is closed as soon as its thread or its index is gone; by itself it waits for the collector."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
 
     def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it never opened
-            self.close()
+        if hasattr(self, "database"):
+            self.database.close()
 
 
 class ProvenanceIndex:
@@ -143,26 +145,23 @@ class ProvenanceIndex:
     def _database(self) -> sqlite3.Connection:
         if _first_user.setdefault("pid", os.getpid()) != os.getpid():
             raise sqlite3.OperationalError("this process was forked from one that uses SQLite")
-        if not hasattr(self._local, "database"):
-            database = sqlite3.connect(
-                self._path, timeout=10.0, isolation_level=None, check_same_thread=False, factory=_Connection
-            )
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_SCHEMA)
-            self._local.database = database
-        return self._local.database
+        if not hasattr(self._local, "handle"):
+            handle = _Handle(self._path)
+            handle.database.execute("PRAGMA journal_mode = WAL")
+            handle.database.execute("PRAGMA synchronous = NORMAL")
+            handle.database.executescript(_SCHEMA)
+            self._local.handle = handle
+        return self._local.handle.database
 
     def _in_memory(self) -> sqlite3.Connection:
         if not hasattr(self._local, "memory"):
-            self._local.memory = sqlite3.connect(":memory:", isolation_level=None, factory=_Connection)
-            self._local.memory.executescript(_SCHEMA)
-        return self._local.memory
+            self._local.memory = _Handle(":memory:")
+            self._local.memory.database.executescript(_SCHEMA)
+        return self._local.memory.database
 
     def _forget(self) -> None:
-        if hasattr(self._local, "database"):
-            self._local.database.close()
-            del self._local.database
+        if hasattr(self._local, "handle"):
+            del self._local.handle
         for name in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + name).unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
@@ -110,6 +111,28 @@ def test_the_file_system_of_the_deepest_mount_counts() -> None:
 def test_a_lake_travels_to_another_process_by_its_place(lake: Lake) -> None:
     lake.commit("main", {"a": b"1"}, message="m")
     assert pickle.loads(pickle.dumps(lake)).read("main", "a") == b"1"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted by /proc")
+def test_a_lake_that_nobody_holds_any_more_closes_its_files_at_once(lake: Lake) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def use() -> None:
+        again = open_lake(lake.uri)
+        again.commit("main", {"a": b"%d" % open_files()}, message="m")
+        again.provenance("main", "a")
+        assert again.stat("main", "a").size > 0
+
+    use()
+    gc.disable()
+    try:
+        before = open_files()
+        for _ in range(10):
+            use()
+        assert open_files() <= before + 1
+    finally:
+        gc.enable()
 
 
 # -- what lies where ------------------------------------------------------------------------------------------------
