@@ -13,6 +13,7 @@ from dbt.adapters.datafusion.evolve import change_columns
 from dbt.adapters.datafusion.scan import arrow_schema
 from dbt.adapters.datafusion.sqltypes import storable_schema
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import parquet_file_to_data_file, schema_to_pyarrow
 from pyiceberg.table.locations import load_location_provider
 
@@ -117,6 +118,9 @@ def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[Da
     """Put one snapshot into `transaction` that has `files` instead of `old`; return its id."""
     update = transaction.update_snapshot()
     with update.overwrite() if old else update.fast_append() as snapshot:
+        if old:
+            # all rows are meant: what another writer adds meanwhile is a conflict, not kept beside ours
+            snapshot.delete_by_predicate(AlwaysTrue())
         for file in old:
             snapshot.delete_data_file(file)
         for file in files:
