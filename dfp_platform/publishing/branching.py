@@ -18,7 +18,7 @@ from dfp_platform.lake.ownership import (
     transition,
 )
 from dfp_platform.publishing.evidence import CHECKS, Heads, gather, settled_paths
-from dfp_platform.publishing.publication import Publisher
+from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.resources.dagster_internals import Graph
 from dfp_platform.settings import settings
 
@@ -68,16 +68,19 @@ def _open(lake: Lake, ownership: Ownership, *, source: str) -> None:
 
 
 def _unpublished_parent(publisher: Publisher, run: dg.DagsterRun) -> str | None:
-    """The parent whose branch still waits to be published."""
-    if run.parent_run_id is None or run_branch(run.parent_run_id) not in publisher.lake.branches():
-        return None
-    parent = publisher.instance.get_run_by_id(run.parent_run_id)
-    if parent is not None and not parent.is_finished:
-        raise PermanentError(
-            f"run {parent.run_id} still runs", hint="wait for its end, or terminate it first", run_id=parent.run_id
-        )
-    owner = read_ownership(publisher.lake, run_branch(run.parent_run_id))
-    return run.parent_run_id if owner is not None and owner.run_id == run.parent_run_id else None
+    """The nearest ancestor whose branch still waits to be published; a parent that died at its start has none."""
+    branches, ended = publisher.lake.branches(), run.parent_run_id
+    while ended is not None:
+        parent = publisher.instance.get_run_by_id(ended)
+        if run_branch(ended) in branches:
+            if parent is not None and not parent.is_finished:
+                raise PermanentError(
+                    f"run {ended} still runs", hint="wait for its end, or terminate it first", run_id=ended
+                )
+            owner = read_ownership(publisher.lake, run_branch(ended))
+            return ended if owner is not None and owner.run_id == ended else None
+        ended = None if parent is None or PUBLISHED_TAG in parent.tags else parent.parent_run_id
+    return None
 
 
 def _continue(

@@ -44,17 +44,16 @@ def read_verdict(lake: Lake, ref: str, asset: str, check: str) -> Verdict | None
         return None
 
 
-def new_verdicts(lake: Lake, ref: str, instance: dg.DagsterInstance, run_ids: tuple[str, ...]) -> dict[str, bytes]:
-    """Verdict objects of the checks that some runs evaluated, by path; a later evaluation replaces an earlier one.
+def new_verdicts(lake: Lake, ref: str, instance: dg.DagsterInstance, run_id: str) -> dict[str, bytes]:
+    """Verdict objects of the checks that a run evaluated, by path; a later evaluation replaces an earlier one.
 
     An asset that a run did not make was judged as it stands at `ref`.
     """
     found: dict[str, bytes] = {}
-    for run_id in run_ids:
-        for said in evaluations(instance, run_id):
-            content = said.content or content_at(lake, ref, said.asset)
-            verdict = Verdict(said.asset, said.check, content, said.passed, said.figure, said.limit)
-            found[verdict_path(said.asset, said.check)] = json.dumps(asdict(verdict), sort_keys=True).encode()
+    for said in evaluations(instance, run_id):
+        content = said.content or content_at(lake, ref, said.asset)
+        verdict = Verdict(said.asset, said.check, content, said.passed, said.figure, said.limit)
+        found[verdict_path(said.asset, said.check)] = json.dumps(asdict(verdict), sort_keys=True).encode()
     return found
 
 

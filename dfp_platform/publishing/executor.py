@@ -78,7 +78,9 @@ class PublishingExecutor(Executor):
             outcome = publisher.publish(run_id, allowed_status="STARTED")
         except Exception as error:  # whatever went wrong, the record has to say so on a step that can be re-executed
             last = execution_plan.step_keys_to_execute[-1]
-            self._abandon(publisher, run_id, str(error), (last,))
+            reason = Reason("step", f"publication failed: {error}")
+            publisher.hold(run_id, (reason,), steps=(last,), complete=True, redo=False)
+            self._tell(publisher, run_id, None)
             yield step_failed(plan_context, execution_plan, last, str(error))
             return
         if not outcome.reasons:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from dfp_platform.lake.ownership import OWNER_PATH, Ownership, read_ownership, r
 from dfp_platform.publishing.evidence import Heads, gather, new_verdicts, settled_paths
 from dfp_platform.publishing.gate import Reason, decide
 from dfp_platform.publishing.truth import tell_truth
-from dfp_platform.resources.dagster_internals import Graph
+from dfp_platform.resources.dagster_internals import Graph, unfinished_steps
 from dfp_platform.schemas import Commit, CommitId
 
 PUBLISHED_TAG = "lake/published"
@@ -68,6 +69,7 @@ class Publisher:
         self._record_verdicts(branch, run_id)
         head = transition(self.lake, branch, _begin_publishing(run_id), message=f"run {run_id} is being published")
         if owner.target is None:
+            self.hold(run_id, (), steps=(), complete=True, redo=False)
             return Outcome(run_id, branch, None)
         while True:
             heads = self._heads(head, owner.target)
@@ -103,9 +105,10 @@ class Publisher:
         for ended in (*self._ancestors(run_id), run_id):
             self.forget_branch(ended)
 
-    def published_commit(self, run_id: str, target: str) -> CommitId | None:
-        """The merge commit of a run on `target`, if it was published."""
-        return next((c.id for c in self.lake.log(target) if _carries(c, run_id)), None)
+    def published_commit(self, run_id: str, target: str, *, since: CommitId) -> CommitId | None:
+        """The merge commit of a run on `target` after the commit it started from, if it was published."""
+        later = takewhile(lambda commit: commit.id != since, self.lake.log(target))
+        return next((commit.id for commit in later if _carries(commit, run_id)), None)
 
     def forget_branch(self, run_id: str) -> None:
         """Delete the branch of a run; what was published of it the target reaches."""
@@ -120,7 +123,7 @@ class Publisher:
         """Write on the branch why the run was not published, and fence its writers; see `Ownership`."""
 
         def held(owner: Ownership) -> Ownership | None:
-            if owner.run_id != run_id:
+            if owner.run_id != run_id or owner.state == "sealed":
                 return None
             sentences = tuple(reason.sentence for reason in reasons)
             return replace(owner, state="held", reasons=sentences, steps=steps, complete=complete, redo=redo)
@@ -150,8 +153,8 @@ class Publisher:
         return owner
 
     def _record_verdicts(self, branch: str, run_id: str) -> None:
-        head = self.lake.resolve(branch)
-        said = new_verdicts(self.lake, head, self.instance, (*self._ancestors(run_id), run_id))
+        # not those of its ancestors: they are on the branch it carries on, and judged what stood there then
+        said = new_verdicts(self.lake, self.lake.resolve(branch), self.instance, run_id)
         if said:
             self.lake.commit(branch, said, message=f"verdicts of run {run_id}", metadata={"run": run_id})
 
@@ -175,8 +178,11 @@ class Publisher:
 
     def _decide(self, heads: Heads, run_id: str, allowed_status: str) -> tuple[Reason, ...]:
         owner = read_ownership(self.lake, heads.run)
-        failed = tuple(owner.steps) if owner and not owner.complete and allowed_status != "STARTED" else ()
         run = self.instance.get_run_by_id(run_id)
+        failed: tuple[str, ...] = ()
+        if run is not None and owner is not None and allowed_status != "STARTED" and not owner.complete:
+            # cancelled or killed, it may have failed no step and still have left half of its work undone
+            failed = owner.steps or unfinished_steps(self.instance, run)
         status = run.status.value if run else "UNKNOWN"
         evidence = gather(self.lake, self.graph, heads, run_id=run_id, status=status, failed_steps=failed)
         return decide(evidence, allowed_status=allowed_status)
@@ -206,6 +212,14 @@ def _begin_publishing(run_id: str) -> Callable[[Ownership], Ownership]:
         if owner.run_id != run_id:
             raise FencedError(
                 f"run {owner.run_id} owns the branch now", branch=run_branch(run_id), owner=owner.run_id, writer=run_id
+            )
+        if owner.state == "sealed":
+            raise FencedError(
+                f"a re-execution of run {run_id} has taken over what it made",
+                hint="publish or re-execute that one",
+                branch=run_branch(run_id),
+                owner=owner.run_id,
+                writer=run_id,
             )
         return replace(owner, state="publishing")
 

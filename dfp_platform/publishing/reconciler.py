@@ -7,20 +7,22 @@ run, finishes what follows a merge that had happened, and makes Dagster's record
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from dfp_platform.errors import FencedError, NotFoundError
-from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix
+from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix, transition
 from dfp_platform.publishing.gate import Reason
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.publishing.truth import tell_truth
 from dfp_platform.publishing.workers import WORKER_TAG, worker_died
 from dfp_platform.resources.dagster_internals import (
-    completed_all_steps,
     report_run_ended,
     report_step_failed,
     unfinished_runs,
+    unfinished_steps,
 )
+from dfp_platform.schemas import CommitId
 
 _RUN_PREFIX = "run-"
 
@@ -52,9 +54,12 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
             continue
         if owner is None or owner.run_id != run_id:
             publisher.forget_branch(run_id)  # it died between making the branch and marking it: nothing is on it
-        elif owner.target is not None and publisher.lake.merge_base(head, owner.target) == head:
-            _finish(publisher, owner, head)
+        elif (commit := _merged(publisher, owner, head)) is not None:
+            publisher.finish(run_id, str(owner.target), commit)
             finished.append(run_id)
+        elif owner.state == "publishing" and owner.reasons:
+            _wait_again(publisher, branch)
+            sealed.append(run_id)
         elif owner.state in ("open", "publishing"):
             _seal(publisher, owner, branch)
             sealed.append(run_id)
@@ -76,24 +81,36 @@ def _is_dead(publisher: Publisher, run_id: str, owner: Ownership | None) -> bool
     return run.is_finished
 
 
-def _finish(publisher: Publisher, owner: Ownership, head: str) -> None:
-    """The merge had happened: whatever should have followed it is done now."""
-    target = str(owner.target)
-    commit = publisher.published_commit(owner.run_id, target) or publisher.lake.resolve(target)
-    publisher.finish(owner.run_id, target, commit)
+def _merged(publisher: Publisher, owner: Ownership, head: str) -> CommitId | None:
+    """The commit of its target that carries a run, if its merge had happened; what should have followed it had not."""
+    lake, target = publisher.lake, owner.target
+    if target is None or target not in lake.branches():
+        return None
+    found = publisher.published_commit(owner.run_id, target, since=owner.base)
+    return lake.resolve(target) if found is None and lake.merge_base(head, target) == head else found
+
+
+def _wait_again(publisher: Publisher, branch: str) -> None:
+    """A later try to publish a held-back run was cut short: what the hold-back recorded holds still."""
+
+    def waits(owner: Ownership) -> Ownership | None:
+        return replace(owner, state="held") if owner.state == "publishing" else None
+
+    with suppress(NotFoundError, FencedError):
+        transition(publisher.lake, branch, waits, message="waits again")
 
 
 def _seal(publisher: Publisher, owner: Ownership, branch: str) -> None:
     run = publisher.instance.get_run_by_id(owner.run_id)
-    complete = run is not None and completed_all_steps(publisher.instance, run)
-    steps: tuple[str, ...] = ()
+    steps = unfinished_steps(publisher.instance, run) if run is not None else ()
+    complete = run is not None and not steps
     if run is not None and complete:
         # Dagster re-executes only what failed: a recorded failure of the last step gives it a handle
         steps = (report_step_failed(publisher.instance, run, "the run died before it was published"),)
     publisher.record_verdicts(owner.run_id)
     reason = Reason("status", f"the run ended as {run.status.value if run else 'unknown'} before it was published")
     publisher.hold(owner.run_id, (reason,), steps=steps, complete=complete, redo=not complete)
-    if owner.target is not None:
+    if owner.target is not None and owner.target in publisher.lake.branches():
         tell_truth(publisher.instance, publisher.lake, publisher.graph, owner.target, held_back=branch)
 
 

@@ -225,12 +225,12 @@ def failed_steps(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
     return {str(event.step_key): event.message or "" for event in events if event is not None}
 
 
-def completed_all_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether every step that a run was to execute has succeeded or was skipped."""
+def unfinished_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:
+    """Steps that a run was to execute and that neither succeeded nor were skipped, in the order of the plan."""
     ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
     records = instance.get_records_for_run(run.run_id, of_type=ended).records
     done = {record.event_log_entry.step_key for record in records}
-    return set(_planned_steps(instance, run)) <= done
+    return tuple(step for step in _planned_steps(instance, run) if step not in done)
 
 
 def report_step_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> str:
