@@ -140,8 +140,10 @@ def locked(archive):
     return bytes(content)
 
 
-def bad_inputs(folder):
+@pytest.fixture(scope="module")
+def bad_inputs(tmp_path_factory):
     """Every bad input: name → (file, what its error has to name)."""
+    folder = tmp_path_factory.mktemp("bad")
     rows = sample_rows(folder)
     good = write_rows(folder / "good.csv", rows)
     whole = zipped(folder / "good.zip", "good.csv", rows).read_bytes()
@@ -186,9 +188,8 @@ def bad_inputs(folder):
     "extra column", "mistyped column", "duplicated sha256", "empty file", "header only", "label 2", "date of 1980",
     "date of 2050", "no file",
 ])  # fmt: skip
-def test_a_bad_input_is_named_and_the_branch_stays_as_it_was(lake, landed, tmp_path, name):
-    path, facts = bad_inputs(tmp_path)[name]
-    landed()
+def test_a_bad_input_is_named_and_the_branch_stays_as_it_was(lake, landed, bad_inputs, name):
+    path, facts = bad_inputs[name]
     before = lake.resolve("main")
     with pytest.raises(InputError) as caught:
         landed(path)

@@ -95,13 +95,13 @@ def test_the_first_five_offenders_are_listed_by_row_and_all_are_counted(rows, re
 
 
 def test_offenders_of_later_batches_are_counted_too_with_their_own_row_numbers(rows, refused, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 5_000)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 15_000)
     error = refused(edited(rows, {(3, "Malware"): "5", (39, "Malware"): "6"}))
     assert [(offence.row, offence.value) for offence in error.fields["offences"]] == [(3, "5"), (39, "6")]
 
 
 def test_an_app_that_is_there_twice_is_named_with_both_rows(rows, refused, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 5_000)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 15_000)
     digest = rows[4][rows[0].index("sha256")]
     error = refused(edited(rows, {(33, "sha256"): digest.upper()}))
     assert (error.fields["row"], error.fields["column"]) == (33, "sha256")
@@ -162,7 +162,7 @@ def test_an_empty_file_and_a_file_without_rows_say_so(rows, refused, tmp_path):
 
 
 def test_a_row_with_a_stray_comma_is_named_by_its_number(rows, refused, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 5_000)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 15_000)
     error = refused([*rows[:30], [*rows[30], "stray"], *rows[31:]])
     assert error.fields["row"] == 30
     assert "row 30 has 487 cells where the header names 486" in error.message
