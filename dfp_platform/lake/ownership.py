@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, Literal
 
@@ -171,7 +171,8 @@ class OwnedLake(Lake):
             yield name
             self.merge(name, branch, message=message, metadata=metadata)
         finally:
-            self._lake.delete_branch(name)
+            with suppress(NotFoundError):  # the reconciler may have swept it after this run was fenced
+                self._lake.delete_branch(name)
 
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None

@@ -59,7 +59,7 @@ def new_verdicts(lake: Lake, ref: str, instance: dg.DagsterInstance, run_id: str
 
 def verdicts_so_far(lake: LakeResource, instance: dg.DagsterInstance, run_id: str) -> list[Verdict]:
     """What the checks of a run that still works have said, by asset and check; for a report within that run."""
-    said = new_verdicts(lake.store, lake.store.resolve(lake.ref), instance, (run_id,))
+    said = new_verdicts(lake.store, lake.store.resolve(lake.ref), instance, run_id)
     return [Verdict(**json.loads(said[path])) for path in sorted(said)]
 
 
