@@ -24,6 +24,9 @@ FIRST_DATE, LAST_DATE = date(2008, 1, 1), date(2021, 12, 31)
 ImplausibleDates = Literal["reject", "null"]
 """What to do with a date that is missing or outside those bounds: refuse the file, or land it as missing."""
 
+_UNREADABLE = 0.05
+"""Share of a batch's dates that may be no date at all where bad dates land as missing; more is another way to write."""
+
 _REQUIRED = tuple(column.landed for column in COLUMNS if not column.nullable)
 _UNREAD = {"date": "is not a date", "float64": "is not a number"}
 
@@ -179,7 +182,7 @@ def _offences(batch: Batch, rows: pl.DataFrame, implausible_dates: ImplausibleDa
         Offence(batch.file, batch.numbers[index], batch.named[column], text, _unread_problem(column), "type")
         for column, cells in batch.unread.items()
         for index, text in cells.items()
-        if implausible_dates == "reject" or BY_LANDED[column].kind != "date"
+        if BY_LANDED[column].kind != "date" or implausible_dates == "reject" or len(cells) > _UNREADABLE * rows.height
     ]
     unlike = dict(rows.schema) != landed_schema()
     try:

@@ -157,7 +157,8 @@ def _typed(column: Column, name: str | None, dtype: pl.DataType) -> pl.Expr:
     elif column.kind == "string":
         value = pl.when(text.is_in(_NOTHING)).then(None).otherwise(text)
     elif column.kind == "date":
-        value = pl.coalesce(text.str.to_date(form, strict=False) for form in _DATE_FORMS)
+        day = text.str.extract(r"^([^ T]+)")  # a time of day may follow
+        value = pl.coalesce(day.str.to_date(form, strict=False) for form in _DATE_FORMS)
     elif column.kind == "float64":
         value = text.cast(dtype, strict=False)
         value = pl.when(value.is_finite()).then(value)

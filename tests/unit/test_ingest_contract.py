@@ -118,6 +118,18 @@ def test_implausible_dates_land_as_missing_where_that_is_asked_for(rows, checked
     assert border.mended == {"dates landed as missing": 3}
 
 
+def test_dates_may_carry_a_time_of_day(rows, checked):
+    day = rows[0].index("Highest-date")
+    cells = {(row, "Highest-date"): f"{rows[row][day]}{time}" for row, time in ((1, " 10:11:12"), (2, "T00:00:00"))}
+    assert checked(edited(rows, cells))[0][0].equals(checked(rows)[0][0])
+
+
+def test_dates_written_in_another_way_are_refused_and_do_not_silently_go_missing(rows, refused):
+    cells = {(row, "Highest-date"): "31. Dezember 2012" for row in range(1, 41)}
+    error = refused(edited(rows, cells), implausible_dates="null")
+    assert (error.fields["row"], error.fields["column"], error.fields["count"]) == (1, "Highest-date", 40)
+
+
 def test_asking_for_missing_dates_lets_nothing_else_through(rows, refused):
     error = refused(edited(rows, {(1, "Highest-date"): "1980-01-01", (2, "Malware"): "3"}), implausible_dates="null")
     assert (error.fields["row"], error.fields["column"]) == (2, "Malware")
