@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 2_000
 """Rows held as Feast's messages at a time: 4 MB at 480 features."""
 
+READ_ONLY = 0o444
+"""A version is immutable: a stray `FeatureStore.materialize` on an opened store fails instead of changing it."""
+
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _ABOUT = "dfp_version"
 
@@ -102,7 +105,7 @@ def materialize(lake: Lake, ref: str, *, online: Path, version: str | None = Non
     commit = lake.resolve(ref)
     named = version or version_for(lake, commit)
     registry = lake.read(commit, REGISTRY)
-    with appearing(version_path(online, named)) as part:
+    with appearing(version_path(online, named), mode=READ_ONLY) as part:
         store = store_from(registry, lake_uri=lake.uri, ref=commit, online=part)
         names = _names(store)
         _require_same(names, features_at(lake, commit))

@@ -139,14 +139,19 @@ def checked_version(version: str) -> str:
 
 
 @contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """A path to write to that becomes `target` whole, durably, when the block ends well, and vanishes otherwise."""
+def appearing(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """A path to write to that becomes `target` whole, durably, when the block ends well, and vanishes otherwise.
+
+    Args:
+        mode: permissions of the finished file.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent)
     os.close(handle)
     part = Path(name)
     try:
         yield part
+        part.chmod(mode)
         _sync(part)
         part.replace(target)
         _sync(target.parent)

@@ -16,15 +16,15 @@ class LakeRegistryStore(RegistryStore):
     """Holds the registry bytes that the config's `content` gives; changes stay in this object."""
 
     def __init__(self, config: RegistryConfig, repo_path: Path | None) -> None:
-        self._registry = Registry.FromString((config.model_extra or {})["content"])
+        self._registry: bytes = (config.model_extra or {})["content"]
 
     def get_registry_proto(self) -> Registry:
-        if not self._registry.ByteSize():
+        if not self._registry:
             raise FileNotFoundError("nothing is applied yet")  # what Feast expects of a registry to be made
-        return self._registry
+        return Registry.FromString(self._registry)  # a new one each time: Feast caches its lists by object
 
     def update_registry_proto(self, registry_proto: Registry) -> None:
-        self._registry = registry_proto
+        self._registry = registry_proto.SerializeToString()
 
     def teardown(self) -> None:
-        self._registry = Registry()
+        self._registry = b""

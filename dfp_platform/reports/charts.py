@@ -97,7 +97,7 @@ def histogram(
     at = frame.across(mark[0])
     parts.append(_line(at, TOP, at, frame.up(y.low), "threshold"))
     left = x.share(mark[0]) < 0.7
-    parts.append(_text(at + (6 if left else -6), TOP + 10, mark[1], "start" if left else "end", "strong"))
+    parts.append(_text(at + (6 if left else -6), TOP - 3, mark[1], "start" if left else "end", "strong"))
     return Chart(_svg(frame, title, parts), tuple((layer.style, layer.name) for layer in layers))
 
 
