@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +17,7 @@ from pyarrow import parquet
 from dfp_platform.errors import ConfigurationError, InputError, UnreachableError
 from dfp_platform.ingest import DATASETS, Endpoints, land, origin
 from dfp_platform.ingest.sources import kaggle, request
-from dfp_platform.ingest.sources.archives import ARCHIVES
+from dfp_platform.ingest.sources.archives import ARCHIVES, fetched
 from dfp_platform.lake import open_lake
 from tests.ingest_files import as_archive, edited, sample_rows, serving, without, write_rows, zipped, zipped_bytes
 
@@ -344,3 +346,20 @@ def test_a_kaggle_download_without_the_device_is_named(landed, kaggled, site, tm
     zipped_bytes(tmp_path / "site" / "api/v1/datasets/download" / kaggle.DATASET, {"other.csv": b"a\n1\n"})
     with pytest.raises(InputError, match="holds no table whose name has 'real' in it"):
         landed(source="kaggle", kaggle_token="KGAT_secret")
+
+
+def test_two_that_want_one_archive_at_once_download_it_once(site, tmp_path):
+    wanted = request.Request("real_device", 1, 7, tmp_path / "cache", endpoints=Endpoints(f"{site.address}/main"))
+    unpinned = replace(wanted, endpoints=replace(wanted.endpoints, pinned={}))
+    with ThreadPoolExecutor(4) as threads:
+        files = list(threads.map(lambda _: fetched(unpinned, MALWARE), range(4)))
+    assert len(site.requests) == len(set(files)) == 1
+
+
+def test_a_download_appears_in_the_cache_whole_or_not_at_all(landed, site, tmp_path):
+    site.cuts, site.cut_after = 3, 500
+    with pytest.raises(UnreachableError):
+        landed()
+    assert [path.name for path in (tmp_path / "cache").rglob("*.zip*") if path.suffix != ".lock"] == [
+        f"{Path(LEGITIMATE).name}.part"
+    ]
