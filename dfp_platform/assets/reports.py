@@ -103,7 +103,7 @@ def summary(
         commit=lake.store.resolve(lake.ref),
         branch=lake.ref,
         run=context.run_id,
-        source=told.source,
+        source=told.note or told.source,
         synthetic=told.synthetic,
         dataset=describe_dataset(dataset),
         evaluation=json.loads(evaluation["report.json"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
 from dfp_platform.models.registration import crown
 from dfp_platform.resources.lake import content_at
@@ -25,13 +26,17 @@ MODELS = ("autoencoder", "xgboost")
 
 
 def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
-    """Serve the online version that the target's `features/online` names."""
+    """Serve the online version that the target's `features/online` names; made again if its file is gone."""
     if not lake.exists(target, ONLINE_VERSION):
         return
-    from dfp_platform.features import switch
+    from dfp_platform.features import materialize, switch
 
-    version = json.loads(lake.read(target, ONLINE_VERSION))["version"]
-    switch(at.home / "online", version, lake.resolve(target))
+    version, online = json.loads(lake.read(target, ONLINE_VERSION))["version"], at.home / "online"
+    try:
+        switch(online, version, lake.resolve(target))
+    except NotFoundError:
+        materialize(lake, target, online=online, version=version)
+        switch(online, version, lake.resolve(target))
 
 
 def crown_models(lake: Lake, target: str, at: Settings) -> None:
