@@ -1,0 +1,84 @@
+"""`dfp run` and its relatives before anything runs: what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfp_platform.cli import main
+from dfp_platform.cli.runs import report
+from dfp_platform.cli.screen import size
+from dfp_platform.errors import HeldBackError
+from dfp_platform.publishing.launch import RunOutcome
+from dfp_platform.settings import settings
+
+
+def refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, home: Path) -> int:
+    monkeypatch.setenv("DFP_HOME", str(home))
+    monkeypatch.setattr(sys, "argv", ["dfp", *arguments])
+    settings.cache_clear()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        settings.cache_clear()
+    return int(ended.value.code or 0)
+
+
+def test_an_asset_that_does_not_exist_is_answered_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(["run", "--select", "models/autoencodr"], monkeypatch, tmp_path) == 1
+    assert "did you mean models/autoencoder" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_choice_that_is_no_choice_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert refused(["train", "autoencoder"], monkeypatch, tmp_path) == 2
+
+
+def test_an_engine_that_does_not_exist_is_a_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DFP_ENGINE", "datafusion")
+    assert refused(["run", "--engine", "abacus"], monkeypatch, tmp_path) == 1
+    assert "engine" in capsys.readouterr().err
+
+
+def test_scores_go_to_a_kind_of_file_that_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert refused(["predict", "apps.csv", "-o", "scores.txt"], monkeypatch, tmp_path) == 2
+
+
+def outcome(**failed: str) -> RunOutcome:
+    return RunOutcome("r1", success=False, published_commit=None, branch="run-r1", reasons=("why",), failed=failed)
+
+
+def test_a_run_that_the_gate_held_back_is_to_be_published_again() -> None:
+    with pytest.raises(HeldBackError, match=r"next: .*dfp publish r1"):
+        report(outcome(models="not published: why. Branch: run-r1"), as_json=False)
+
+
+def test_a_run_whose_step_failed_is_to_be_run_again() -> None:
+    with pytest.raises(HeldBackError, match=r"next: .*dfp rerun r1"):
+        report(outcome(models="CalibrationError: too few apps"), as_json=False)
+
+
+def test_what_libraries_print_does_not_mix_with_the_answer() -> None:
+    program = """
+import os
+from dfp_platform.cli.screen import only_answers_on_stdout
+with only_answers_on_stdout():
+    print("chatter")
+    os.system("echo chatter of a child")
+print("answer")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "answer\n"
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (2_500_000, "2.5 MB")])
+def test_sizes_are_said_as_people_say_them(count: int, said: str) -> None:
+    assert size(count) == said
