@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import demo, lake, questions, runs
+from dfp_platform.cli import demo, lake, questions, runs, serve
 
 app = typer.Typer(
     name="dfp",
@@ -37,4 +37,5 @@ def dfp(
 demo.register(app)
 runs.register(app)
 questions.register(app)
+serve.register(app)
 app.add_typer(lake.app, name="lake")
