@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     branch: str = Field("main", description="branch that runs publish to unless they name another")
     source: str = Field("auto", description="auto, sample, archives, kaggle, or the path of a CSV or zip")
     sample_rows: int = Field(4_000, ge=1, description="rows the seeded generator makes per device for source=sample")
+    implausible_dates: Literal["reject", "null"] | None = Field(
+        None,
+        description="apps dated before Android or after the set: reject them, land no date, or what suits the source",
+    )
     seed: int = Field(7, description="seed of sampling, training and evaluation")
     step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"

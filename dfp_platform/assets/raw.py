@@ -19,21 +19,24 @@ def raw_asset(dataset: str) -> dg.AssetsDefinition:
         description=f"KronoDroid apps of the {dataset.removeprefix('kronodroid_').replace('_', ' ')}, as published.",
     )
     def landed(context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource) -> dg.MaterializeResult:
-        from dfp_platform.ingest import land
+        from dfp_platform.ingest import bars, land
 
         asset = f"raw/{dataset}"
-        landing = land(
-            lake.writer(context, asset),
-            lake.ref,
-            dataset,
-            source=source.source,
-            sample_rows=source.rows,
-            seed=source.chosen_seed,
-            cache=source.cache,
-            kaggle_token=source.kaggle_token,
-        )
-        figures = {"dagster/row_count": landing.rows, "bytes": landing.bytes, "source": landing.source}
-        return lake.materialized(asset, {**figures, "synthetic": landing.synthetic})
+        with bars() as progress:
+            landing = land(
+                lake.writer(context, asset),
+                lake.ref,
+                dataset,
+                source=source.source,
+                sample_rows=source.rows,
+                seed=source.chosen_seed,
+                cache=source.cache,
+                kaggle_token=source.kaggle_token,
+                implausible_dates=source.implausible_dates,
+                progress=progress,
+            )
+        figures = {"dagster/row_count": landing.rows, "bytes": landing.bytes, "mended": dict(landing.mended)}
+        return lake.materialized(asset, {**figures, "source": landing.note, "synthetic": landing.synthetic})
 
     return landed
 

@@ -11,7 +11,7 @@ SHOWN = 5
 """How many offending cells an error lists; the rest is a count."""
 
 NEXT_STEPS = {
-    "date": "correct the dates, or land them as missing: implausible_dates='null'",
+    "date": "correct the dates, or land them as missing: DFP_IMPLAUSIBLE_DATES=null",
     "label": "correct the label: 1 is malware, 0 is benign",
     "duplicate": "keep one row an app and run again",
     "type": "correct the cell, or check that its line has no stray comma or quote",

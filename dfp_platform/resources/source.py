@@ -1,6 +1,7 @@
 """Where raw apps come from, as assets see it."""
 
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 
@@ -31,6 +32,11 @@ class SourceResource(dg.ConfigurableResource):
     @property
     def chosen_seed(self) -> int:
         return self.seed or settings().seed
+
+    @property
+    def implausible_dates(self) -> Literal["reject", "null"] | None:
+        """What happens to apps with dates no app can have; None: what suits the source."""
+        return settings().implausible_dates
 
     @property
     def cache(self) -> Path:
