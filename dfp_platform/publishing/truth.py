@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dfp_platform.lake.interface import Lake
-from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, report_materialization
+from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, latest_inputs, report_materialization
 from dfp_platform.resources.lake import content_at
 
 ABSENT = "absent"
@@ -22,6 +22,9 @@ def tell_truth(
 ) -> tuple[str, ...]:
     """Report, for each asset whose page differs from the target, what the target holds; in topological order.
 
+    A page may be wrong about the inputs alone: a re-execution reads them on its branch, where Dagster, which was told
+    what the target holds, knows nothing of them.
+
     Args:
         held_back: the branch that holds the unpublished results the page speaks of, if that is why it differs.
     Returns:
@@ -29,14 +32,18 @@ def tell_truth(
     """
     head = lake.resolve(target)
     shown = latest_data_versions(instance, list(graph.dependencies))
+    inputs = latest_inputs(instance, list(shown))
     reported: list[str] = []
     for asset in graph.topological():
         if asset not in shown:
             continue
         content = content_at(lake, head, asset) or ABSENT
-        if shown[asset][0] == content:
+        contradicted = shown[asset][0] != content
+        if not contradicted and all(content_at(lake, head, dep) == said for dep, said in inputs[asset].items()):
             continue
         lineage = lineage_at(lake, head, asset)
+        if not contradicted and lineage.get("inputs", inputs[asset]) == inputs[asset]:
+            continue
         report_materialization(
             instance,
             asset,

@@ -14,6 +14,7 @@ from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
@@ -281,6 +282,18 @@ def latest_data_versions(instance: dg.DagsterInstance, assets: Sequence[str]) ->
         if latest is not None and latest.asset_materialization is not None:
             tags = latest.asset_materialization.tags or {}
             shown[path_of(record.asset_entry.asset_key)] = (tags.get(DATA_VERSION_TAG, ""), latest.storage_id)
+    return shown
+
+
+def latest_inputs(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What each asset's page says it was made from: the data version of each input, for assets that have one."""
+    prefix, shown = f"{INPUT_DATA_VERSION_TAG_PREFIX}/", {}
+    for record in instance.get_asset_records([key_of(asset) for asset in assets]):
+        latest = record.asset_entry.last_materialization_record
+        if latest is not None and latest.asset_materialization is not None:
+            tags = latest.asset_materialization.tags or {}
+            inputs = {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
+            shown[path_of(record.asset_entry.asset_key)] = inputs
     return shown
 
 
