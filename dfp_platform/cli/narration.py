@@ -46,8 +46,11 @@ class Narrator:
             self._line("✓", "green", "/".join(event.asset_key.path), self._detail(event))
         elif kind == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
             check = event.asset_check_evaluation_data
-            blames = "red" if check.severity.value == "ERROR" else "yellow"
-            self._line("✗", blames, f"{'/'.join(check.asset_key.path)}: check {check.check_name}", "failed")
+            name = f"{'/'.join(check.asset_key.path)}: {check.check_name}"
+            if check.severity.value == "ERROR":
+                self._line("✗", "red", name, "does not hold")
+            else:
+                self._line("!", "yellow", name, "does not hold, which only warns")
         elif kind == "STEP_FAILURE":
             self._line("✗", "red", event.step_key, _cause(event))
         elif kind == "STEP_SUCCESS":
