@@ -39,7 +39,9 @@ def tell_truth(
             continue
         content = content_at(lake, head, asset) or ABSENT
         contradicted = shown[asset][0] != content
-        if not contradicted and all(content_at(lake, head, dep) == said for dep, said in inputs[asset].items()):
+        if not contradicted and all(
+            content_at(lake, head, dep) == said for dep, said in inputs[asset].items() if dep in shown
+        ):
             continue
         lineage = lineage_at(lake, head, asset)
         if not contradicted and lineage.get("inputs", inputs[asset]) == inputs[asset]:

@@ -312,8 +312,9 @@ def report_materialization(
         inputs: data version and event (storage id) of each asset it was made from.
     """
     tags = {DATA_VERSION_TAG: content, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
-    if code_version:
-        tags[CODE_VERSION_TAG] = code_version
+    if code_version or inputs:
+        # without this tag Dagster ignores the recorded inputs; it too invents one for assets that declare none
+        tags[CODE_VERSION_TAG] = code_version or content
     for dep, (version, event) in inputs.items():
         tags[get_input_data_version_tag(key_of(dep))] = version
         tags[get_input_event_pointer_tag(key_of(dep))] = "NULL" if event is None else str(event)

@@ -17,11 +17,11 @@ from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.publishing.reconciler import Reconciled, reconcile
-from dfp_platform.resources.dagster_internals import failed_steps, key_of
+from dfp_platform.resources.dagster_internals import failed_steps, key_of, latest_inputs
 from dfp_platform.resources.lake import content_at
 from dfp_platform.sensors.reconciling import reconcile_runs
 from tests import toy_line
-from tests.toy_harness import Toy, toy
+from tests.toy_harness import ASSETS, Toy, toy
 
 __all__ = ["toy"]
 
@@ -388,3 +388,17 @@ def test_a_reverted_publication_shows_the_earlier_content_on_every_page(toy: Toy
     third = toy.run()
     assert third.success
     assert toy.text("c") == "a2>b1>c1", "what was taken back can be published again"
+
+
+def test_pages_say_what_a_reexecution_really_read(toy: Toy) -> None:
+    """c is made from a b that only its branch holds, while b's page was told what main holds."""
+    toy.run()
+    toy.turn("a.value", "a2")
+    toy.turn("b.check", "fail")
+    held = toy.run()
+    toy.turn("b.check", "")
+    assert toy.rerun(held.run_id).success
+    assert toy.text("c") == "a2>b1>c1"
+    shown = latest_inputs(toy.instance, ASSETS)
+    assert shown["reports/c"] == {"reports/b": content_at(toy.lake, "main", "reports/b")}
+    assert shown["reports/b"] == {"reports/a": content_at(toy.lake, "main", "reports/a")}
