@@ -90,6 +90,18 @@ def open_run_branch(lake: Lake, ownership: Ownership, *, source: str) -> CommitI
     return lake.commit(branch, {OWNER_PATH: marker.to_bytes()}, message=f"run {ownership.run_id} begins")
 
 
+def renew_lease(lake: Lake, run_id: str) -> None:
+    """Make the lease of a run's branch full again once half of it is used. Raises FencedError: the marker is gone."""
+    now = time.time()
+
+    def renewed(owner: Ownership) -> Ownership | None:
+        if owner.run_id != run_id or owner.lease_until - now > LEASE_SECONDS / 2:
+            return None
+        return replace(owner, lease_until=now + LEASE_SECONDS)
+
+    transition(lake, run_branch(run_id), renewed, message=f"run {run_id} goes on")
+
+
 def transition(lake: Lake, branch: str, change: Callable[[Ownership], Ownership | None], *, message: str) -> CommitId:
     """Compare-and-swap the marker of a branch; `change` gets the marker and returns the new one, or None to leave it.
 

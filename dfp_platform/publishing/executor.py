@@ -10,6 +10,7 @@ from dagster import Executor
 
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Lake
+from dfp_platform.lake.ownership import renew_lease
 from dfp_platform.publishing.branching import begin_run
 from dfp_platform.publishing.gate import Reason
 from dfp_platform.publishing.promotions import settle
@@ -56,11 +57,11 @@ class PublishingExecutor(Executor):
         yield note(plan_context, begun.sentence)
         failed: list[str] = []
         try:
-            # a run that only publishes records its steps as skipped once that is done: Dagster never re-executes
-            # a skipped step, so a second hold-back has to find them free
             for event in () if begun.only_publishes else self._inner.execute(plan_context, execution_plan):
                 if event.is_step_failure:
                     failed.append(str(event.step_key))
+                if event.is_step_start:
+                    renew_lease(self._lake, run_id)
                 yield event
         except BaseException as error:
             self._abandon(publisher, run_id, f"the run ended early: {type(error).__name__}", tuple(failed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,13 @@ from dfp_platform.errors import (
 )
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.lake.ownership import (
+    LEASE_SECONDS,
     OWNER_PATH,
     OwnedLake,
     Ownership,
     open_run_branch,
     read_ownership,
+    renew_lease,
     run_branch,
     transaction_prefix,
     transition,
@@ -366,3 +369,27 @@ def test_of_many_that_race_for_one_branch_exactly_one_takes_it(lake: Lake) -> No
         thread.join()
     assert len(took) == 1
     assert json.loads(lake.read(BRANCH, OWNER_PATH))["run_id"] == took[0]
+
+
+# -- leases -----------------------------------------------------------------------------------------------------
+
+
+def lease(lake: Lake) -> float:
+    found = read_ownership(lake, BRANCH)
+    assert found is not None
+    return found.lease_until
+
+
+def test_a_lease_that_is_half_used_is_made_full_again(lake: Lake) -> None:
+    change(lake, lease_until=time.time() + LEASE_SECONDS / 3)
+    renew_lease(lake, RUN)
+    assert lease(lake) > time.time() + LEASE_SECONDS * 0.9
+
+
+def test_a_fresh_lease_and_another_runs_lease_are_left_alone(lake: Lake) -> None:
+    head = lake.resolve(BRANCH)
+    renew_lease(lake, RUN)
+    assert lake.resolve(BRANCH) == head, "no commit for nothing"
+    change(lake, run_id="another", lease_until=1.0)
+    renew_lease(lake, RUN)
+    assert lease(lake) == 1.0
