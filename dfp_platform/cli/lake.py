@@ -160,7 +160,7 @@ def revert(
     head = lake.revert(target, taken_back)
     settle(lake, target)
     with code_location.instance() as instance:
-        tell_truth(instance, lake, code_location.graph(), target)
+        tell_truth(instance, lake, code_location.graph())
     if as_json:
         return print_json({"branch": target, "reverted": taken_back, "commit": head})
     return out().print(f"{target} is at {head[:12]}, without {taken_back[:12]}")

@@ -10,7 +10,7 @@ from dagster import Executor
 
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Lake
-from dfp_platform.lake.ownership import renew_lease
+from dfp_platform.lake.ownership import renew_lease, run_branch
 from dfp_platform.publishing.branching import begin_run
 from dfp_platform.publishing.gate import Reason
 from dfp_platform.publishing.promotions import settle
@@ -81,11 +81,11 @@ class PublishingExecutor(Executor):
             last = execution_plan.step_keys_to_execute[-1]
             reason = Reason("step", f"publication failed: {error}")
             publisher.hold(run_id, (reason,), steps=(last,), complete=True, redo=False)
-            self._tell(publisher, run_id, None)
+            self._tell(publisher, run_id)
             yield step_failed(plan_context, execution_plan, last, str(error))
             return
         if not outcome.reasons:
-            tell_truth(publisher.instance, self._lake, publisher.graph, outcome.target or settings().branch)
+            tell_truth(publisher.instance, self._lake, publisher.graph)
             yield note(plan_context, _sentence(outcome))
             return
         yield from self._held_back(plan_context, execution_plan, publisher, outcome)
@@ -96,7 +96,7 @@ class PublishingExecutor(Executor):
         again = steps_to_fail(execution_plan, outcome.reasons)
         steps = again or (execution_plan.step_keys_to_execute[-1],)
         publisher.hold(outcome.run_id, outcome.reasons, steps=steps, complete=True, redo=bool(again))
-        self._tell(publisher, outcome.run_id, outcome.target)
+        self._tell(publisher, outcome.run_id)
         why = "; ".join(reason.sentence for reason in outcome.reasons)
         for step in steps:
             yield step_failed(plan_context, execution_plan, step, f"not published: {why}. Branch: {outcome.branch}")
@@ -104,11 +104,10 @@ class PublishingExecutor(Executor):
     def _abandon(self, publisher: Publisher, run_id: str, why: str, steps: tuple[str, ...]) -> None:
         publisher.record_verdicts(run_id)
         publisher.hold(run_id, (Reason("step", why),), steps=steps, complete=False, redo=True)
-        self._tell(publisher, run_id, None)
+        self._tell(publisher, run_id)
 
-    def _tell(self, publisher: Publisher, run_id: str, target: str | None) -> None:
-        branch = f"run-{run_id}"
-        tell_truth(publisher.instance, self._lake, publisher.graph, target or settings().branch, held_back=branch)
+    def _tell(self, publisher: Publisher, run_id: str) -> None:
+        tell_truth(publisher.instance, self._lake, publisher.graph, held_back=run_branch(run_id))
 
 
 def _sentence(outcome: Outcome) -> str:

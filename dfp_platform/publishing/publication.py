@@ -101,7 +101,7 @@ class Publisher:
         """What follows a merge, each step idempotent: promotions, the run's tag, the pages, the branch's end."""
         self.promote(self.lake, target)
         self.instance.add_run_tags(run_id, {PUBLISHED_TAG: commit})
-        tell_truth(self.instance, self.lake, self.graph, target)
+        tell_truth(self.instance, self.lake, self.graph)
         for ended in (*self._ancestors(run_id), run_id):
             self.forget_branch(ended)
 

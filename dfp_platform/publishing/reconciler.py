@@ -110,8 +110,7 @@ def _seal(publisher: Publisher, owner: Ownership, branch: str) -> None:
     publisher.record_verdicts(owner.run_id)
     reason = Reason("status", f"the run ended as {run.status.value if run else 'unknown'} before it was published")
     publisher.hold(owner.run_id, (reason,), steps=steps, complete=complete, redo=not complete)
-    if owner.target is not None and owner.target in publisher.lake.branches():
-        tell_truth(publisher.instance, publisher.lake, publisher.graph, owner.target, held_back=branch)
+    tell_truth(publisher.instance, publisher.lake, publisher.graph, held_back=branch)
 
 
 def _sweep(publisher: Publisher, heads: dict, except_run: str | None) -> tuple[str, ...]:

@@ -12,15 +12,18 @@ import dagster as dg
 from dfp_platform.lake.interface import Lake
 from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, latest_inputs, report_materialization
 from dfp_platform.resources.lake import content_at
+from dfp_platform.settings import settings
 
 ABSENT = "absent"
 """Data version of an asset that the target does not hold."""
 
 
 def tell_truth(
-    instance: dg.DagsterInstance, lake: Lake, graph: Graph, target: str, *, held_back: str | None = None
+    instance: dg.DagsterInstance, lake: Lake, graph: Graph, *, held_back: str | None = None
 ) -> tuple[str, ...]:
-    """Report, for each asset whose page differs from the target, what the target holds; in topological order.
+    """Report, for each asset whose page differs from the configured branch, what that holds; in topological order.
+
+    An asset has one page, so it speaks of one branch, whatever branch a run published to.
 
     A page may be wrong about the inputs alone: a re-execution reads them on its branch, where Dagster, which was told
     what the target holds, knows nothing of them.
@@ -30,6 +33,9 @@ def tell_truth(
     Returns:
         The assets that were reported.
     """
+    target = settings().branch
+    if target not in lake.branches():
+        return ()
     head = lake.resolve(target)
     shown = latest_data_versions(instance, list(graph.dependencies))
     inputs = latest_inputs(instance, list(shown))

@@ -22,7 +22,6 @@ from tests.toy_harness import Toy
 from tests.toy_line import knob
 
 # Dagster reads a deprecated property of its own when an IO manager depends on a resource
-pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning")
 
 
 def table(*numbers: int) -> pa.Table:

@@ -24,7 +24,6 @@ from tests.ingest_files import REAL, edited, read_rows, sample_rows, without, wr
 DEVICE, EMULATOR = DATASETS
 
 # dlt imports sqlglot, whose optional parser says of itself, once per process, that it is no longer maintained
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
 
 @pytest.fixture

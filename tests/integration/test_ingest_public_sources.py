@@ -25,7 +25,6 @@ DEVICE, EMULATOR = DATASETS
 LEGITIMATE, MALWARE = ARCHIVES["real_device"]
 
 # dlt imports sqlglot, whose optional parser says of itself, once per process, that it is no longer maintained
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
 
 def published(folder):

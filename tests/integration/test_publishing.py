@@ -179,6 +179,7 @@ def test_a_run_can_publish_to_another_branch(toy: Toy) -> None:
     outcome = toy.run(branch="try")
     assert outcome.success
     assert (toy.text("a"), toy.text("a", "try")) == ("a1", "a2")
+    assert toy.pages_equal_main(), "an asset has one page, and it speaks of the configured branch"
 
 
 def test_a_run_held_back_by_a_conflict_is_published_once_the_target_agrees(toy: Toy) -> None:
