@@ -88,7 +88,8 @@ def land(
     request = _request(dataset, source, sample_rows, seed, cache, kaggle_token, endpoints, progress)
     delivery = SOURCES[source if source in SOURCES else "file"](request)
     border = Border(implausible_dates=implausible_dates or delivery.implausible_dates)
-    with tempfile.TemporaryDirectory(prefix="dfp-land-") as scratch:
+    # a worker of dlt may still close its files when a signal ends the landing: what is left goes with the temporary folder
+    with tempfile.TemporaryDirectory(prefix="dfp-land-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         rows = _counted(border.passed(delivery.batches), dataset, request.progress)
         received = carried(rows, dataset=dataset, folder=folder)
