@@ -88,7 +88,7 @@ def land(
     request = _request(dataset, source, sample_rows, seed, cache, kaggle_token, endpoints, progress)
     delivery = SOURCES[source if source in SOURCES else "file"](request)
     border = Border(implausible_dates=implausible_dates or delivery.implausible_dates)
-    # a worker of dlt may still close its files when a signal ends the landing: what is left goes with the temporary folder
+    # a worker of dlt may still close its files when a signal ends the landing
     with tempfile.TemporaryDirectory(prefix="dfp-land-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         rows = _counted(border.passed(delivery.batches), dataset, request.progress)
