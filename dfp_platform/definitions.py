@@ -1,5 +1,7 @@
 """The composition root: every asset, check, resource, job and sensor of the one code location."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from dfp_platform.assets import features, mobile, models, raw, reports, tables
@@ -14,11 +16,11 @@ from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.sensors.reconciling import reconcile_runs
 from dfp_platform.settings import settings
 
-EXECUTORS = {
-    "in_process": dg.in_process_executor,
-    "multiprocess": dg.multiprocess_executor,
-    "forkserver": dg.multiprocess_executor.configured(
-        {"start_method": {"forkserver": {"preload_modules": ["dfp_platform.definitions"]}}}
+EXECUTORS: dict[str, Callable[[], dg.ExecutorDefinition]] = {
+    "in_process": lambda: publishing(dg.in_process_executor),
+    "multiprocess": lambda: publishing(dg.multiprocess_executor),
+    "forkserver": lambda: publishing(
+        dg.multiprocess_executor, start_method={"forkserver": {"preload_modules": ["dfp_platform.definitions"]}}
     ),
 }
 """Where the steps of a run execute, by `Settings.step_process`."""
@@ -46,7 +48,7 @@ def compose() -> dg.Definitions:
             "tracking": TrackingResource(lake=lake),
             **io_managers(lake),
         },
-        executor=publishing(EXECUTORS[settings().step_process]),
+        executor=EXECUTORS[settings().step_process](),
     )
 
 

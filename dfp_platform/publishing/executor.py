@@ -118,13 +118,18 @@ def _sentence(outcome: Outcome) -> str:
     return f"published to {outcome.target} as {outcome.commit}"
 
 
-def publishing(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
-    """An executor definition that publishes what `inner` ran; takes the same run config as `inner`."""
+def publishing(inner: dg.ExecutorDefinition, **fixed: Any) -> dg.ExecutorDefinition:
+    """An executor definition that publishes what `inner` ran; takes the same run config as `inner`.
+
+    Args:
+        fixed: config of `inner` that stands for every run.
+    """
 
     @dg.executor(name="publishing", config_schema=config_of(inner), requirements=inner.get_requirements({}) or None)
     def publishing_executor(init_context: dg.InitExecutorContext) -> Executor:
         creation = inner.executor_creation_fn
         assert creation is not None
-        return PublishingExecutor(creation(init_context), open_lake(settings().lake_uri, create=True))
+        context = init_context._replace(executor_config={**init_context.executor_config, **fixed})
+        return PublishingExecutor(creation(context), open_lake(settings().lake_uri, create=True))
 
     return publishing_executor

@@ -6,6 +6,7 @@ run, finishes what follows a merge that had happened, and makes Dagster's record
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,13 +27,19 @@ from dfp_platform.schemas import CommitId
 
 _RUN_PREFIX = "run-"
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What was mended: runs sealed, runs whose publication was finished, orphaned ephemeral branches removed."""
+    """What was mended: runs sealed, runs whose publication was finished, orphaned ephemeral branches removed.
+
+    `waiting` runs were merged, but what follows a merge fails still: the next call tries again.
+    """
 
     sealed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     swept: tuple[str, ...] = ()
 
 
@@ -42,7 +49,7 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
     Args:
         except_run: the run that calls, which is alive.
     """
-    sealed, finished = [], []
+    sealed, finished, waiting = [], [], []
     _bury(publisher)
     heads = publisher.lake.branches()
     for branch, head in heads.items():
@@ -55,15 +62,25 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
         if owner is None or owner.run_id != run_id:
             publisher.forget_branch(run_id)  # it died between making the branch and marking it: nothing is on it
         elif (commit := _merged(publisher, owner, head)) is not None:
-            publisher.finish(run_id, str(owner.target), commit)
-            finished.append(run_id)
+            (finished if _finished(publisher, owner, commit) else waiting).append(run_id)
         elif owner.state == "publishing" and owner.reasons:
             _wait_again(publisher, branch)
             sealed.append(run_id)
         elif owner.state in ("open", "publishing"):
             _seal(publisher, owner, branch)
             sealed.append(run_id)
-    return Reconciled(tuple(sealed), tuple(finished), _sweep(publisher, heads, except_run))
+    swept = _sweep(publisher, heads, except_run)
+    return Reconciled(tuple(sealed), tuple(finished), tuple(waiting), swept)
+
+
+def _finished(publisher: Publisher, owner: Ownership, commit: CommitId) -> bool:
+    """Do what follows the merge of a dead run. What fails there must not keep other runs from beginning."""
+    try:
+        publisher.finish(owner.run_id, str(owner.target), commit)
+    except Exception:
+        logger.exception("run %s is published, but what follows its merge failed", owner.run_id)
+        return False
+    return True
 
 
 def _bury(publisher: Publisher) -> None:

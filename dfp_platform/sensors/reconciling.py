@@ -1,5 +1,7 @@
 """Brings what crashed runs left behind to a clean end, also when no other run begins."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from dfp_platform.lake import open_lake
@@ -21,6 +23,5 @@ def reconcile_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     assert context.repository_def is not None
     graph = graph_of(context.repository_def.asset_graph)
     mended = reconcile(Publisher(open_lake(settings().lake_uri, create=True), context.instance, graph, settle))
-    if not (mended.sealed or mended.finished or mended.swept):
-        return dg.SkipReason("nothing to mend")
-    return dg.SkipReason(f"sealed {mended.sealed}, finished {mended.finished}, swept {mended.swept}")
+    told = [f"{what} {', '.join(runs)}" for what, runs in asdict(mended).items() if runs]
+    return dg.SkipReason("; ".join(told) or "nothing to mend")

@@ -21,8 +21,6 @@ from dfp_platform.settings import PROJECT_ROOT, settings
 from tests.toy_harness import Toy
 from tests.toy_line import knob
 
-# Dagster reads a deprecated property of its own when an IO manager depends on a resource
-
 
 def table(*numbers: int) -> pa.Table:
     return pa.table({"x": pa.array(numbers, pa.int64()), "name": [f"app {n}" for n in numbers]})

@@ -24,7 +24,6 @@ from tests.toy_harness import Toy, toy
 
 __all__ = ["toy"]
 
-# Dagster reads a deprecated property of its own when an IO manager depends on a resource
 
 # its step generators yield once more when they are closed, which Python reports where nobody can catch it
 cut_short = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -232,6 +231,20 @@ def test_a_promotion_that_failed_is_done_by_the_reconciler(toy: Toy, monkeypatch
     assert run.tags[PUBLISHED_TAG] == toy.lake.resolve("main")
     assert set(toy.lake.branches()) == {"main"}
     assert reconcile(publisher) == Reconciled()
+
+
+def test_a_promotion_that_goes_on_failing_keeps_no_other_run_from_beginning(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(executor, "settle", broken)
+        waits = toy.run()
+        mended = reconcile(Publisher(toy.lake, toy.instance, toy.graph, broken))
+        toy.turn("c.value", ">c2")
+        other = toy.run(selection=["reports/c"])
+    assert (mended.waiting, mended.finished) == ((waits.run_id,), ())
+    assert toy.text("c") == "a1>b1>c2", "it began, worked and was merged"
+    assert "MLflow does not answer" in other.reasons[0]
 
 
 def test_a_run_whose_target_is_gone_does_not_stop_others(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

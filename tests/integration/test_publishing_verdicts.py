@@ -20,8 +20,6 @@ from tests.toy_harness import ASSETS, Toy, toy
 
 __all__ = ["toy"]
 
-# Dagster reads a deprecated property of its own when an IO manager depends on a resource
-
 
 def broken(*_: Any) -> None:
     raise RuntimeError("the lake does not answer")
