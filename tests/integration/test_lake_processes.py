@@ -206,7 +206,8 @@ def test_a_lake_packs_itself_as_it_grows(lake: EmbeddedLake) -> None:
         lake.commit("main", {f"a/{before}": b"not counted"}, message="one")
     lake.commit("main", {"a/first": next(counted), "a/second": next(counted)}, message="both")
     assert loose_objects(lake) == 0
-    assert len(list((Path(lake.uri) / "refs.git/objects/pack").glob("*.pack"))) == 1
+    # the first commits may have filled the counted folder already: their ids hold the time
+    assert len(list((Path(lake.uri) / "refs.git/objects/pack").glob("*.pack"))) in (1, 2)
     assert lake.verify() == []
 
 
