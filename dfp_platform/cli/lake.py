@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -142,6 +143,22 @@ def merge(
     if as_json:
         return print_json({"branch": into, "commit": head, "changed": head != before})
     return out().print(f"{into} is at {head[:12]}" if head != before else f"{source} brings nothing new to {into}")
+
+
+@app.command()
+def relocate(
+    folder: Annotated[Path | None, typer.Argument(help="The lake's folder; the configured one unless given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Accept that a lake's folder was moved or copied to where it is now."""
+    from dfp_platform.lake import relocate as accept
+    from dfp_platform.settings import settings
+
+    place = folder or Path(settings().lake_uri)
+    before = accept(place)
+    if as_json:
+        return print_json({"folder": place, "before": before})
+    return out().print(f"{place} was at {before}" if before else f"{place} had not moved")
 
 
 @app.command()

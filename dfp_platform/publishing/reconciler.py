@@ -1,6 +1,6 @@
 """What crashed runs left behind is brought to a clean end: one idempotent function, called from anywhere.
 
-The next run, a sensor's tick, `dfp doctor` and `dfp publish` call it. It never publishes; it seals the branch of a dead
+The next run, a sensor's tick and `dfp publish` call it. It never publishes; it seals the branch of a dead
 run, finishes what follows a merge that had happened, and makes Dagster's record equal to the lake.
 """
 

@@ -145,7 +145,7 @@ def io_managers(lake: LakeResource) -> dict[str, LakeIOManager]:
 def _absent(asset: str, ref: str) -> NotFoundError:
     return NotFoundError(
         f"nothing lies at {asset} on {ref}, though Dagster may believe so",
-        hint=f"materialize {asset} on this branch, or run `dfp doctor`",
+        hint=f"materialize {asset} on this branch; `dfp lake show {ref}` lists what is there",
         path=asset,
         ref=ref,
     )

@@ -156,6 +156,21 @@ def test_a_damaged_lake_is_told_and_fails(lake: Lake, dfp: Dfp) -> None:
     assert "the lake is damaged" in complaint
 
 
+def test_a_lake_that_was_moved_says_so_and_is_relocated(
+    lake: Lake, dfp: Dfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "lake").rename(moved)
+    monkeypatch.setenv("DFP_LAKE", str(moved))
+    settings.cache_clear()
+    code, _, complaint = dfp("lake", "log")
+    assert (code, "dfp lake relocate" in complaint) == (1, True)
+    assert dfp("lake", "relocate", "--json")[0] == 0
+    code, said, _ = dfp("lake", "log")
+    assert (code, "first apps" in said) == (0, True)
+    assert "had not moved" in dfp("lake", "relocate")[1]
+
+
 def test_an_unknown_ref_is_a_message_and_a_next_step_without_a_traceback(lake: Lake, dfp: Dfp) -> None:
     code, said, complaint = dfp("lake", "log", "nowhere")
     assert (code, said) == (1, "")
