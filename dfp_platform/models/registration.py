@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfp_platform.errors import UnreachableError
+from dfp_platform.models.mlflow_client import talking_to
 from dfp_platform.models.tracking import EXPERIMENT, KEY
 
 if TYPE_CHECKING:
@@ -30,21 +30,11 @@ def crown(*, uri: str, name: str, key: str, content: str, data_tag: str) -> str 
     Raises:
         UnreachableError: MLflow did not take it.
     """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client = MlflowClient(tracking_uri=uri)
+    with talking_to(uri, task=f"register {name}") as client:
         version = _version(client, name, content) or _register(client, name, key, content, data_tag)
         if version is not None and client.get_registered_model(name).aliases.get(CHAMPION) != version:
             client.set_registered_model_alias(name, CHAMPION, version)
-    except MlflowException as error:
-        raise UnreachableError(
-            f"MLflow at {uri} did not register {name}: {error.message}",
-            hint="look whether its database or server is there; the reconciler tries again",
-            address=uri,
-        ) from error
-    return version
+        return version
 
 
 def _version(client: MlflowClient, name: str, content: str) -> str | None:

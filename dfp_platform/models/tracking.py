@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfp_platform.errors import InvalidNameError, UnreachableError
+from dfp_platform.errors import InvalidNameError
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.evaluation import ModelEvaluation
+from dfp_platform.models.mlflow_client import talking_to
 from dfp_platform.models.training import TrainedModel
 
 if TYPE_CHECKING:
@@ -47,23 +47,12 @@ def track_training(
         InvalidNameError: the key holds a quote or is empty.
         UnreachableError: MLflow did not take it.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its only switch, looked at by its first import
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
     if not key or any(mark in key for mark in "'\"`\\"):
         raise InvalidNameError(f"tracking key {key!r} is empty or holds a quote", hint="use letters and -", name=key)
-    try:
-        client = MlflowClient(tracking_uri=uri)
+    with talking_to(uri, task=f"take the training {key}") as client:
         experiment = _experiment(client, artifacts)
         finished = _finished_run(client, experiment, key)
         return finished or _log(client, experiment, trained, key=key, tags=tags, metrics=metrics or {})
-    except MlflowException as error:
-        raise UnreachableError(
-            f"MLflow at {uri} did not take the training {key}: {error.message}",
-            hint="look whether its database or server is there, then run the step again",
-            address=uri,
-        ) from error
 
 
 def lake_tags(*, repository: str, ref: str, commit: str, split_version: str, split_seed: str) -> dict[str, str]:

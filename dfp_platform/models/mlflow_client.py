@@ -1,0 +1,39 @@
+"""The one way to MLflow: without telemetry, without its talk about the tables it makes, its errors in our words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dfp_platform.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@contextmanager
+def talking_to(uri: str, *, task: str) -> Iterator[MlflowClient]:
+    """A client of the MLflow at an address. The first one on a new database makes its tables, which takes seconds.
+
+    Args:
+        task: what is asked of it, for the error: ``take the training k``.
+    Raises:
+        UnreachableError: MLflow did not do it.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its only switch, looked at by its first import
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        raise UnreachableError(
+            f"MLflow at {uri} did not {task}: {error.message}",
+            hint="look whether its database or server is there, then try again",
+            address=uri,
+        ) from error
