@@ -40,7 +40,7 @@ TERMINATE = """mutation ($run: String!) {
 PAGES = """query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) {
     assetKey { path } dataVersion staleStatus assetMaterializations(limit: 1) { runId } } }"""
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("ui")]  # one server for all of them
 
 
 def environment_for(root: Path) -> dict[str, str]:
@@ -160,7 +160,9 @@ class Server:
 
     def assert_pages_say_what_main_holds(self) -> None:
         for asset, node in self.pages().items():
-            assert node["dataVersion"] == (content_at(self.toy.lake, "main", asset) or ABSENT), asset
+            held = content_at(self.toy.lake, "main", asset)
+            never_made = (None,) if not held else ()
+            assert node["dataVersion"] in (held or ABSENT, *never_made), asset
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
