@@ -27,7 +27,7 @@ dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made
 	@env -u DAGSTER_HOME $${DFP_HOME:+DAGSTER_HOME="$$DFP_HOME/dagster"} $(BIN)/dagster dev
 
 test: $(DEV_ENV) ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 check: lint types layers definitions shape test ## what CI runs: format, lint, types, layers, definitions, shape, tests
 

@@ -1,12 +1,19 @@
-"""Marks every test by the folder it lies in, so that `pytest -m unit` needs no decorator."""
+"""Marks every test by the folder it lies in, so that `pytest -m unit` needs no decorator; gives Ctrl-C its meaning."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 KINDS = ("unit", "contract", "integration", "e2e")
+
+
+def pytest_configure() -> None:
+    """Whoever starts the tests in the background lets them ignore Ctrl-C, and so all they start: servers too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
