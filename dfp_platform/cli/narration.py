@@ -71,10 +71,16 @@ class Narrator:
 
 
 def _cause(event: Any) -> str:
-    """The message of the innermost error of a failed step: what our own code said, not how Dagster wrapped it."""
+    """Why a step failed: what our own code said of it, else its innermost error; not how Dagster wrapped it."""
     error = getattr(event.event_specific_data, "error", None)
     if error is None:
         return event.message or ""
-    while error.cause is not None:
+    chain = list(_chain(error))
+    told = next((each for each in chain if OUR_ERRORS.match(each.message)), chain[-1])
+    return OUR_ERRORS.sub("", told.message.strip())
+
+
+def _chain(error: Any) -> Iterator[Any]:
+    while error is not None:
+        yield error
         error = error.cause
-    return OUR_ERRORS.sub("", error.message.strip())
