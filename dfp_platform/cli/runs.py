@@ -21,9 +21,11 @@ Base = Annotated[
     str | None, typer.Option(help="Read this old ref; without --branch the run then publishes nowhere (a replay).")
 ]
 Source = Annotated[str | None, typer.Option(help="auto, sample, archives, kaggle, or the path of a CSV or zip.")]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""Run config that leaves the telling to `Narrator`; the whole log is in the UI."""
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""Config of Dagster's loggers that leaves the telling to `Narrator`; the whole log is in the UI."""
 
+SOURCE_SETTINGS = {"name": "source", "sample_rows": "sample_rows", "seed": "seed"}
+"""Fields of `SourceResource`, and the settings that fill them."""
 
 HELD = "not published:"
 """In the failure of a step that did its work and only stands for what the gate held back."""
@@ -73,8 +75,8 @@ def rerun(
     """Run again what failed in a run, and what follows from it; what had succeeded is kept."""
     from dfp_platform.publishing import launch
 
-    with only_answers_on_stdout():
-        outcome = launch.rerun(run_id.removeprefix("run-"))
+    with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
+        outcome = launch.rerun(run_id.removeprefix("run-"), progress=narrator)
     report(outcome, as_json=as_json)
 
 
@@ -108,7 +110,15 @@ def launched(keys: list[str] | None, *, branch: str | None = None, base: str | N
     from dfp_platform.publishing.launch import run_job
 
     with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
-        return run_job(selection=keys, branch=branch, base=base, run_config=QUIET, progress=narrator)
+        return run_job(selection=keys, branch=branch, base=base, run_config=run_config(), progress=narrator)
+
+
+def run_config() -> dict[str, Any]:
+    """Run config that names the rows asked for: whoever executes the run again, here or in the UI, gets the same."""
+    from dfp_platform.settings import settings
+
+    source = {name: getattr(settings(), setting) for name, setting in SOURCE_SETTINGS.items()}
+    return {"loggers": QUIET, "resources": {"source": {"config": source}}}
 
 
 def report(outcome: RunOutcome, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,8 @@ from dfp_platform.publishing.branching import BASE_TAG, BRANCH_TAG
 from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Outcome, Publisher
 from dfp_platform.publishing.reconciler import reconcile
-from dfp_platform.resources.dagster_internals import Graph, failed_steps, launch_here, project_instance, reexecute_here
+from dfp_platform.resources.dagster_internals import Graph, failed_steps, project_instance
+from dfp_platform.resources.dagster_launching import launch_here, reexecute_here
 from dfp_platform.settings import PROJECT_ROOT, settings
 
 DEFINITIONS = "dfp_platform.definitions"
@@ -73,32 +74,38 @@ def run_job(
         instance: where the run is recorded; None: this project's.
     """
     tags = {BRANCH_TAG: branch, BASE_TAG: base}
-    started, ids, steps = time.monotonic(), [], {}
+    chosen = [dg.AssetKey(path.split("/")) for path in selection] if selection is not None else None
     with _instance(instance) as recorded:
-        events = launch_here(
+        return _followed(
             recorded,
-            module,
-            job=job,
-            selection=[dg.AssetKey(path.split("/")) for path in selection] if selection is not None else None,
-            tags={name: value for name, value in tags.items() if value},
-            run_config=run_config,
-            on_start=ids.append,
+            lambda on_start: launch_here(
+                recorded,
+                module,
+                job=job,
+                selection=chosen,
+                tags={name: value for name, value in tags.items() if value},
+                run_config=run_config,
+                on_start=on_start,
+            ),
+            progress,
         )
-        for event in events:
-            if event.is_step_success:
-                steps[str(event.step_key)] = event.step_success_data.duration_ms / 1000
-            progress(event)
-        return outcome_of(recorded, ids[0], seconds=time.monotonic() - started, steps=steps)
 
 
 def rerun(
-    run_id: str, *, whole: bool = False, instance: dg.DagsterInstance | None = None, module: str = DEFINITIONS
+    run_id: str,
+    *,
+    whole: bool = False,
+    progress: Progress = lambda event: None,
+    instance: dg.DagsterInstance | None = None,
+    module: str = DEFINITIONS,
 ) -> RunOutcome:
-    """Re-execute a run in this process: from its failure, or as a whole."""
-    started = time.monotonic()
+    """Re-execute a run in this process, as it was configured: from its failure, or as a whole; else as `run_job`."""
     with _instance(instance) as recorded:
-        child = reexecute_here(recorded, module, run_id, whole=whole)
-        return outcome_of(recorded, child, seconds=time.monotonic() - started)
+        return _followed(
+            recorded,
+            lambda on_start: reexecute_here(recorded, module, run_id, whole=whole, on_start=on_start),
+            progress,
+        )
 
 
 def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph) -> Outcome:
@@ -135,6 +142,18 @@ def outcome_of(
         steps=steps or {},
         failed=failed_steps(instance, run_id),
     )
+
+
+def _followed(
+    instance: dg.DagsterInstance, start: Callable[[Callable[[str], None]], Iterator[Any]], progress: Progress
+) -> RunOutcome:
+    """Tell `progress` of each event of a run that is started here, and say how it ended."""
+    started, ids, steps = time.monotonic(), [], {}
+    for event in start(ids.append):
+        if event.is_step_success:
+            steps[str(event.step_key)] = event.step_success_data.duration_ms / 1000
+        progress(event)
+    return outcome_of(instance, ids[0], seconds=time.monotonic() - started, steps=steps)
 
 
 def _instance(given: dg.DagsterInstance | None) -> AbstractContextManager[dg.DagsterInstance]:

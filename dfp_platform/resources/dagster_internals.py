@@ -1,9 +1,10 @@
 """Everything of Dagster 1.13 that is not its public interface, in one place, with its own contract test.
 
+Starting runs is in `dagster_launching` beside it.
 `tests/contract/test_dagster_internals.py` proves each function against the pinned release; an upgrade starts there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,14 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 from dagster._core.definitions.dependency import NodeHandle
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.events import DagsterEvent, EngineEventData
-from dagster._core.execution.api import execute_run_iterator
 from dagster._core.execution.plan.handle import StepHandle
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.warnings import disable_dagster_warnings
-
-from dfp_platform.errors import NotFoundError
 
 ASSET_JOB = "__ASSET_JOB"
 """The implicit job that materializes any selection of assets."""
@@ -329,55 +327,3 @@ def project_instance(root: Path, storage: Path) -> dg.DagsterInstance:
     for kind, place in (("local_artifact_storage", storage), ("compute_logs", storage / "storage")):
         overrides[kind] = {**described[kind], "config": {"base_dir": str(place)}}
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(root), overrides=overrides))
-
-
-# -- launching --------------------------------------------------------------------------------------------------
-
-
-def launch_here(
-    instance: dg.DagsterInstance,
-    module: str,
-    *,
-    job: str,
-    selection: Sequence[dg.AssetKey] | None,
-    tags: Mapping[str, str],
-    run_config: Mapping[str, Any] | None = None,
-    on_start: Callable[[str], None] = lambda run_id: None,
-) -> Iterator[DagsterEvent]:
-    """Run a job of a code location in this process, under its own executor, and yield its events.
-
-    Args:
-        module: the module that holds the `Definitions` as `defs`.
-        selection: assets to materialize; None: all of the job's.
-        on_start: called with the run's id before its first event.
-    """
-    recon = _reconstructable(module, job)
-    chosen = frozenset(selection) if selection is not None else None
-    if chosen is not None:
-        recon = recon.get_subset(asset_selection=chosen)
-    run = instance.create_run_for_job(
-        job_def=recon.get_definition(),
-        run_config=run_config or {},
-        tags=tags,
-        asset_selection=chosen,
-        job_code_origin=recon.get_python_origin(),
-    )
-    on_start(run.run_id)
-    yield from execute_run_iterator(recon, run, instance)
-
-
-def reexecute_here(instance: dg.DagsterInstance, module: str, run_id: str, *, whole: bool = False) -> str:
-    """Re-execute a run in this process, from its failure or as a whole; return the new run's id."""
-    parent = instance.get_run_by_id(run_id)
-    if parent is None:
-        raise NotFoundError(f"no run {run_id}", hint="list runs in the UI or with `dfp lake branches`", run_id=run_id)
-    recon = _reconstructable(module, parent.job_name)
-    if parent.asset_selection is not None:
-        recon = recon.get_subset(asset_selection=parent.asset_selection)
-    options = dg.ReexecutionOptions(run_id) if whole else dg.ReexecutionOptions.from_failure(run_id, instance)
-    with dg.execute_job(recon, instance=instance, reexecution_options=options, tags=parent.tags) as result:
-        return result.run_id
-
-
-def _reconstructable(module: str, job: str) -> Any:
-    return ReconstructableRepository.for_module(module, "defs").get_reconstructable_job(job)

@@ -17,6 +17,7 @@ from dagster._core.loader import LoadingContextForTest
 from dfp_platform.errors import NotFoundError
 from dfp_platform.resources import dagster_internals as internals
 from dfp_platform.resources.dagster_internals import ASSET_JOB, Graph, key_of, path_of
+from dfp_platform.resources.dagster_launching import launch_here, reexecute_here
 from dfp_platform.settings import PROJECT_ROOT
 
 WISH: dict[str, Any] = {}
@@ -107,13 +108,21 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def launch(instance: dg.DagsterInstance, *assets: str, **options: Any) -> tuple[dg.DagsterRun, list[Any]]:
     ids: list[str] = []
     selection = [key_of(asset) for asset in assets] or None
-    events = internals.launch_here(
+    events = launch_here(
         instance, __name__, job=ASSET_JOB, selection=selection, tags={"k": "v"}, on_start=ids.append, **options
     )
     seen = list(events)
     run = instance.get_run_by_id(ids[0])
     assert run is not None
     return run, seen
+
+
+def reexecute(instance: dg.DagsterInstance, run_id: str, **options: Any) -> dg.DagsterRun:
+    ids: list[str] = []
+    assert list(reexecute_here(instance, __name__, run_id, on_start=ids.append, **options))
+    run = instance.get_run_by_id(ids[0])
+    assert run is not None
+    return run
 
 
 def staleness(instance: dg.DagsterInstance) -> dict[str, str]:
@@ -216,8 +225,7 @@ def test_a_recorded_failure_fails_the_run_and_is_what_a_reexecution_runs(instanc
     assert failed.status == dg.DagsterRunStatus.FAILURE
     assert internals.failed_steps(instance, failed.run_id) == {"t__b": "held back: because"}
     WISH.clear()
-    child = instance.get_run_by_id(internals.reexecute_here(instance, __name__, failed.run_id))
-    assert child is not None
+    child = reexecute(instance, failed.run_id)
     assert child.is_success
     assert (child.parent_run_id, child.tags["k"]) == (failed.run_id, "v")
     assert SEEN["steps"][0] == "t__b"
@@ -239,16 +247,27 @@ def test_a_launch_tells_its_id_first_and_yields_every_event(instance: dg.Dagster
 
 def test_a_whole_reexecution_runs_every_step_again(instance: dg.DagsterInstance) -> None:
     first, _ = launch(instance)
-    child = instance.get_run_by_id(internals.reexecute_here(instance, __name__, first.run_id, whole=True))
-    assert child is not None
+    child = reexecute(instance, first.run_id, whole=True)
     assert child.is_success
     assert child.parent_run_id == first.run_id
     assert {"t__a", "t__b", "t__c"} <= set(SEEN["steps"])
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "from failure"])
+def test_a_reexecution_is_configured_as_the_run_was(instance: dg.DagsterInstance, whole: bool) -> None:
+    """A rerun once took its rows from the configured source, not from the one its parent had been given."""
+    config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    WISH["fail"] = "t__b"
+    failed, _ = launch(instance, "t/a", "t/b", run_config=config)
+    WISH.clear()
+    child = reexecute(instance, failed.run_id, whole=whole)
+    assert (child.run_config, child.asset_selection) == (config, failed.asset_selection)
+    assert child.is_success
+
+
 def test_a_run_that_nobody_knows_is_not_executed_again(instance: dg.DagsterInstance) -> None:
     with pytest.raises(NotFoundError) as unknown:
-        internals.reexecute_here(instance, __name__, "nobody")
+        reexecute(instance, "nobody")
     assert unknown.value.hint
 
 
@@ -301,8 +320,7 @@ def test_a_failure_reported_afterwards_gives_a_reexecution_its_step(instance: dg
     step = internals.report_step_failed(instance, run, "died before it was published")
     assert internals.failed_steps(instance, run.run_id) == {step: "died before it was published"}
     instance.report_run_failed(run)
-    child = instance.get_run_by_id(internals.reexecute_here(instance, __name__, run.run_id))
-    assert child is not None
+    child = reexecute(instance, run.run_id)
     assert child.is_success
     assert SEEN["steps"] == (step,)
 

@@ -321,9 +321,10 @@ def test_a_verdict_of_a_parent_is_not_passed_on_to_what_a_child_made_anew(toy: T
 
 def only_step(toy: Toy, step: str, *, parent: str) -> RunOutcome:
     """Re-execute one chosen step of a run, as the UI offers it."""
-    from dfp_platform.resources.dagster_internals import ASSET_JOB, _reconstructable
+    from dfp_platform.resources.dagster_internals import ASSET_JOB
+    from dfp_platform.resources.dagster_launching import reconstructable_job
 
     options = dg.ReexecutionOptions(parent, step_selection=[step])
-    recon = _reconstructable("tests.toy_line", ASSET_JOB)
+    recon = reconstructable_job("tests.toy_line", ASSET_JOB)
     with dg.execute_job(recon, instance=toy.instance, reexecution_options=options) as result:
         return launch.outcome_of(toy.instance, result.run_id)

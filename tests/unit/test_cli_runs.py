@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.cli import main
-from dfp_platform.cli.runs import report
+from dfp_platform.cli.runs import report, run_config
 from dfp_platform.cli.screen import size
 from dfp_platform.errors import HeldBackError
 from dfp_platform.publishing.launch import RunOutcome
+from dfp_platform.resources.source import SourceResource
 from dfp_platform.settings import settings
 
 
@@ -50,6 +51,21 @@ def test_an_engine_that_does_not_exist_is_a_message(
 
 def test_scores_go_to_a_kind_of_file_that_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert refused(["predict", "apps.csv", "-o", "scores.txt"], monkeypatch, tmp_path) == 2
+
+
+def test_a_run_remembers_which_rows_it_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that whoever executes it again, with other settings, gets the same rows."""
+    monkeypatch.setenv("DFP_SOURCE", str(tmp_path / "apps.csv"))
+    monkeypatch.setenv("DFP_SAMPLE_ROWS", "123")
+    settings.cache_clear()
+    config = run_config()
+    monkeypatch.setenv("DFP_SOURCE", "sample")
+    settings.cache_clear()
+    try:
+        source = SourceResource(**config["resources"]["source"]["config"])
+        assert (source.source, source.rows) == (str(tmp_path / "apps.csv"), 123)
+    finally:
+        settings.cache_clear()
 
 
 def outcome(**failed: str) -> RunOutcome:
