@@ -20,15 +20,22 @@ def _open_folder(place: str, *, create: bool) -> Lake:
     return EmbeddedLake(Path(place), create=create)
 
 
+def _open_lakefs(place: str, *, create: bool) -> Lake:
+    from dfp_platform.lake.lakefs import LakeFSLake
+
+    return LakeFSLake(place.rstrip("/"), create=create)
+
+
 KEEPERS: dict[str, Callable[..., Lake]] = {
     "": _open_folder,
     "file": _open_folder,
+    "lakefs": _open_lakefs,
 }
 """Who keeps the lake of a URI, by scheme; each is called with what follows ``scheme://`` and `create`."""
 
 
 def open_lake(uri: str | Path, *, create: bool = False) -> Lake:
-    """The lake at `uri`: a folder (a plain path or ``file://``), or another scheme of `KEEPERS`.
+    """The lake at `uri`: a folder (a plain path or ``file://``), or ``lakefs://<repository>``.
 
     Args:
         create: make the lake if nothing is there; its `main` is then born with one empty commit.

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from dfp_platform.lake.git_store import Oid, StoredCommit
+from dfp_platform.lake.git_store import Oid
 
 _LEFT, _RIGHT, _STALE, _BASE = 1, 2, 4, 8
 
-ReadCommit = Callable[[Oid], StoredCommit]
+
+class Ancestor(Protocol):
+    """A commit as far as its place in history goes. `time` is never before that of a parent."""
+
+    @property
+    def parents(self) -> Sequence[Oid]: ...
+
+    @property
+    def time(self) -> int: ...
+
+
+ReadCommit = Callable[[Oid], Ancestor]
 
 
 def merge_bases(read: ReadCommit, left: Oid, right: Sequence[Oid]) -> list[Oid]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.schemas import CommitId
+from tests.lakefs_double.places import new_repository
 
 BIG = bytes(range(256)) * 512
 """128 KiB: too big to lie inline anywhere."""
@@ -31,9 +32,19 @@ def reopened(folder: Path) -> Any:
     return ReopenedLake(open_lake(folder / "lake", create=True).uri)
 
 
+def lakefs(folder: Path) -> Lake:
+    return open_lake(new_repository(), create=True)
+
+
+def lakefs_reopened(folder: Path) -> Any:
+    return ReopenedLake(lakefs(folder).uri)
+
+
 LAKES: dict[str, Callable[[Path], Lake]] = {
     "embedded": embedded,
     "embedded, reopened for every call": reopened,
+    "lakefs": lakefs,
+    "lakefs, reopened for every call": lakefs_reopened,
 }
 
 

@@ -1,0 +1,164 @@
+"""Branches and tags of a lakeFS repository by the lake's rules of names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from contextlib import suppress
+
+from dfp_platform.errors import (
+    AlreadyExistsError,
+    DfpError,
+    InvalidNameError,
+    NotFoundError,
+    ReadOnlyError,
+    StaleHeadError,
+    UnknownOutcomeError,
+)
+from dfp_platform.lake.interface import checked_ref_name
+from dfp_platform.lake.lakefs_drafts import DRAFTS
+from dfp_platform.lake.lakefs_history import SEALED, History
+from dfp_platform.lake.lakefs_repository import Record, Repository
+from dfp_platform.lake.lakefs_server import LostAnswerError, Refused
+
+_LOOKS_LIKE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class Refs:
+    """What names mean in one repository, and how names are made and forgotten."""
+
+    def __init__(self, repository: Repository, history: History, uri: str) -> None:
+        self._repository = repository
+        self._history = history
+        self._uri = uri
+
+    def record(self, ref: str) -> Record:
+        """The commit a ref names. Raises NotFoundError."""
+        found = self._history.find(ref) if _is_ref_name(ref) else None
+        if found is None:
+            raise self.unknown(ref, "branch, tag or commit")
+        return found
+
+    def head(self, branch: str) -> str:
+        """Where a branch that can be written stands. Raises ReadOnlyError for a tag or commit, NotFoundError."""
+        head = self._repository.head(branch) if _is_ref_name(branch) else None
+        if head is None:
+            self.record(branch)
+            raise ReadOnlyError(
+                f"{branch} is a tag or a commit and cannot be written",
+                hint=f"make a branch from it: create_branch(name, {branch!r})",
+                ref=branch,
+            )
+        if SEALED in self.record(head).metadata:
+            raise NotFoundError(f"branch {branch} is being deleted", hint="if it stays, delete it again", branch=branch)
+        return head
+
+    def expected(self, branch: str, head: str, expect: str | None) -> str:
+        """The head, if it is the expected one. Raises StaleHeadError."""
+        if expect is not None and head != expect:
+            raise StaleHeadError(
+                f"{branch} is at {head}, not at {expect} as expected",
+                hint="read the branch again and repeat the work on what is there now",
+                branch=branch,
+                expected=expect,
+                actual=head,
+            )
+        return head
+
+    def branches(self) -> dict[str, str]:
+        """Every branch of the lake and its head."""
+        return {name: head for name, head in self._repository.branches() if not name.startswith(DRAFTS)}
+
+    def create_branch(self, name: str, target: str) -> None:
+        """A branch at a commit. Raises AlreadyExistsError, InvalidNameError, UnknownOutcomeError."""
+        _check_new_name(name)
+        self._refuse_tag(name)
+        try:
+            self._repository.create_branch(name, target)
+        except Refused as refused:
+            raise self._not_made("branch", name, refused) from refused
+        except LostAnswerError as error:
+            raise UnknownOutcomeError(
+                f"the lakeFS server was told to make branch {name} and did not answer: {error.message}",
+                hint="look whether the branch is there before trying again",
+                branch=name,
+            ) from error
+        try:
+            self._refuse_tag(name)  # made by another at the same time
+        except AlreadyExistsError:
+            self.forget_branch(name)
+            raise
+
+    def forget_branch(self, name: str) -> None:
+        """Delete a branch. Raises NotFoundError."""
+        try:
+            self._repository.delete_branch(name)
+        except Refused as refused:
+            raise self._not_forgotten("branch", name, refused) from refused
+
+    def create_tag(self, name: str, target: str) -> None:
+        """A tag on a commit; the same again is no error. Raises AlreadyExistsError, InvalidNameError."""
+        _check_new_name(name)
+        self._refuse_branch(name)
+        try:
+            self._repository.create_tag(name, target)
+        except Refused as refused:
+            if self._repository.tagged(name) != target:
+                raise self._not_made("tag", name, refused) from refused
+            return
+        try:
+            self._refuse_branch(name)
+        except AlreadyExistsError:
+            self.forget_tag(name)
+            raise
+
+    def forget_tag(self, name: str) -> None:
+        """Delete a tag. Raises NotFoundError."""
+        try:
+            self._repository.delete_tag(checked_ref_name(name))
+        except Refused as refused:
+            raise self._not_forgotten("tag", name, refused) from refused
+
+    def unknown(self, name: str, kind: str) -> NotFoundError:
+        """The error for a name that nothing has, with those that are near."""
+        names = [*self.branches(), *(tag for tag, _ in self._repository.tags())]
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "`dfp lake branches` lists what is there"
+        return NotFoundError(f"no {kind} {name!r} in the lake at {self._uri}", hint=hint, ref=name)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _refuse_tag(self, name: str) -> None:
+        if self._repository.tagged(name) is not None:
+            raise AlreadyExistsError(f"{name} is a tag already", hint="choose another name", branch=name)
+
+    def _refuse_branch(self, name: str) -> None:
+        if self._repository.head(name) is not None:
+            raise AlreadyExistsError(f"{name} is a branch already", hint="choose another name", tag=name)
+
+    def _not_made(self, kind: str, name: str, refused: Refused) -> DfpError:
+        if refused.status == 409:
+            hint = "choose another name, or delete it first" if kind == "branch" else "tags never move"
+            return AlreadyExistsError(f"{kind} {name} is there already", hint=hint, **{kind: name})
+        return ReadOnlyError(f"lakeFS did not make {kind} {name}: {refused.said}", **{kind: name})
+
+    def _not_forgotten(self, kind: str, name: str, refused: Refused) -> DfpError:
+        if refused.status == 404:
+            return self.unknown(name, kind)
+        return ReadOnlyError(
+            f"lakeFS did not delete {kind} {name}: {refused.said}",
+            hint="look at the hooks and protection rules",
+            **{kind: name},
+        )
+
+
+def _check_new_name(name: str) -> None:
+    if _LOOKS_LIKE_ID.fullmatch(checked_ref_name(name)):
+        raise InvalidNameError(f"{name} looks like a commit id", hint="choose another name", name=name)
+
+
+def _is_ref_name(name: str) -> bool:
+    """Whether `name` could be a branch, a tag or a commit id; lakeFS would read more into one (`main~1`)."""
+    with suppress(InvalidNameError):
+        return bool(checked_ref_name(name))
+    return False

@@ -1,0 +1,192 @@
+"""The border to a lakeFS server: where it is, how it is asked again, and what its refusals mean in our words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dfp_platform.errors import ConfigurationError, ReadOnlyError, UnreachableError
+from dfp_platform.settings import settings
+
+if TYPE_CHECKING:
+    from lakefs import Client
+
+Answer = TypeVar("Answer")
+
+OLDEST = (1, 0)
+"""The first server version whose HTTP interface lakeFS keeps stable; the keeper needs nothing that came later."""
+
+TRIES = 6
+"""How often a server that does not answer is asked."""
+
+PATIENCE_S = 0.1
+"""Pause before the second try, doubled before each further one and varied by half, so that clients drift apart."""
+
+TIMEOUT_S = (5.0, 300.0)
+"""To connect, and between two packets of an answer: a merge of many objects takes its time."""
+
+_dice = secrets.SystemRandom()  # not `random`: trainings seed it alike in every process
+_BUSY = {429, 500, 502, 503, 504}
+
+
+class Refused(Exception):
+    """The server understood a call and said no; whoever made the call knows what that means.
+
+    Attributes:
+        status: HTTP status.
+        said: the server's own words.
+        repeated: an earlier try of the same call got no answer, so it may have been done already.
+    """
+
+    def __init__(self, status: int, said: str, *, repeated: bool) -> None:
+        super().__init__(f"{status}: {said}")
+        self.status = status
+        self.said = said
+        self.repeated = repeated
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """The two sides hold the same already."""
+        return self.status == 400 and "no changes" in self.said.lower()
+
+    @property
+    def dirty(self) -> bool:
+        """The branch holds objects that were uploaded and not committed."""
+        return self.status == 400 and re.search(r"uncommitted|dirty", self.said, re.IGNORECASE) is not None
+
+
+class LostAnswerError(UnreachableError):
+    """The server was sent a call and did not answer it: the call may have been done."""
+
+
+class Server:
+    """One lakeFS server, with the keys of lakeFS's own standard places (``LAKECTL_…``, ``~/.lakectl.yaml``)."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.sdk = client.sdk_client
+        self.address = client.config.host.removesuffix("/api/v1")
+        config = self.ask(self.sdk.config_api.get_config)
+        version = config.version_config.version if config.version_config else None
+        self.version = version or ""
+        storage = config.storage_config
+        self.storage = storage.blockstore_type if storage else "s3"
+        self.default_namespace = (storage.default_namespace_prefix or "") if storage else ""
+        self._refuse_if_too_old()
+
+    def ask(self, function: Callable[..., Answer], *args: Any, once: bool = False, **options: Any) -> Answer:
+        """Call the server, again after a growing pause while it does not answer.
+
+        Args:
+            once: a call that must not be made twice: asked again only if it never reached the server.
+        Raises:
+            Refused: the server said no. UnreachableError: it did not answer (LostAnswerError: it may have acted).
+            ConfigurationError: wrong keys. ReadOnlyError: the keys' owner may not do this.
+        """
+        sent = False
+        for again in range(TRIES):
+            if again:
+                time.sleep(PATIENCE_S * 2 ** (again - 1) * _dice.uniform(0.5, 1.5))
+            try:
+                return function(*args, **{"_request_timeout": TIMEOUT_S, **options})
+            except Exception as error:
+                failure = error
+            never_sent = self._judge(failure, repeated=sent)
+            sent = sent or not never_sent
+            if sent and once:
+                break
+        kind = LostAnswerError if sent else UnreachableError
+        raise kind(
+            f"the lakeFS server at {self.address} does not answer: {_words(failure)}",
+            hint="look whether it runs and is the right one (LAKECTL_SERVER_ENDPOINT_URL), then try again",
+            address=self.address,
+        ) from failure
+
+    def _judge(self, failure: Exception, *, repeated: bool) -> bool:
+        """Whether a failed call never reached the server. Raises what cannot be better the next time."""
+        import lakefs_sdk
+        import urllib3
+
+        if isinstance(failure, urllib3.exceptions.HTTPError):
+            cause = getattr(failure, "reason", failure)
+            return isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+        if not isinstance(failure, lakefs_sdk.ApiException):
+            raise failure
+        if failure.status == 401:
+            raise ConfigurationError(
+                f"the lakeFS server at {self.address} does not know these keys",
+                hint="set LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY, or mend "
+                "~/.lakectl.yaml",
+                setting="lakefs_access_key_id",
+            ) from failure
+        if failure.status == 403:
+            raise ReadOnlyError(
+                f"the lakeFS server at {self.address} forbids this: {_words(failure)}",
+                hint="ask for a policy that allows it, or look at the protection rules of the branch",
+                address=self.address,
+            ) from failure
+        if failure.status not in _BUSY:
+            raise Refused(failure.status or 0, _words(failure), repeated=repeated) from failure
+        return failure.status == 429
+
+    def _refuse_if_too_old(self) -> None:
+        found = re.match(r"v?(\d+)\.(\d+)", self.version)
+        if found and tuple(map(int, found.groups())) < OLDEST:
+            raise ConfigurationError(
+                f"the lakeFS server at {self.address} is version {self.version}, too old for this lake",
+                hint=f"upgrade it to {'.'.join(map(str, OLDEST))} or later",
+                setting="lakefs_endpoint_url",
+            )
+
+
+def connect() -> Server:
+    """The server that lakeFS's standard places name, one connection pool a process.
+
+    The settings' own names (``LAKEFS_…``) are put under lakeFS's where those are not set, for child processes too.
+    Raises ConfigurationError: no server or no keys named, the package `lakefs` is missing, or the server is too old.
+    """
+    for name, value in settings().lakectl_environment().items():
+        os.environ.setdefault(name, value)
+    named = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("LAKECTL_")))
+    return _connect(named, os.getpid())
+
+
+@lru_cache(maxsize=16)
+def _connect(named: tuple[tuple[str, str], ...], process: int) -> Server:
+    """Sockets cannot be shared with a forked child, so each process has its own."""
+    try:
+        import lakefs
+    except ImportError as error:
+        raise ConfigurationError(
+            "this environment cannot speak to lakeFS", hint="pip install 'dfp-platform[lakefs]'", setting="lake"
+        ) from error
+    try:
+        client = lakefs.Client()
+    except lakefs.exceptions.NoAuthenticationFound as error:
+        raise ConfigurationError(
+            "no keys for lakeFS are set",
+            hint="set LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY, or `lakectl config`",
+            setting="lakefs_access_key_id",
+        ) from error
+    if not client.config.host:
+        raise ConfigurationError(
+            "no lakeFS server is named", hint="set LAKECTL_SERVER_ENDPOINT_URL", setting="lakefs_endpoint_url"
+        )
+    return Server(client)
+
+
+def _words(failure: Exception) -> str:
+    """What a failure says of itself; the server wraps its words in JSON."""
+    body = getattr(failure, "body", None)
+    if not body:
+        return str(getattr(failure, "reason", None) or failure)
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(body)[:500]
