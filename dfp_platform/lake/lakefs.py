@@ -84,12 +84,10 @@ class LakeFSLake(Lake):
     ) -> CommitId:
         for path in changes:
             checked_path(path)
-        head = self._refs.expected(branch, self._refs.head(branch), expect)
-        with (
-            measured(changes, lambda stat: self._objects.locate(stat, [head]), self.progress) as wanted,
-            in_turn(self._repository, branch),
-        ):
-            return CommitId(self._writing.put(branch, wanted, message, metadata, expect))
+        with in_turn(self._repository, branch):
+            head = self._refs.expected(branch, self._refs.head(branch), expect)
+            with measured(changes, lambda stat: self._objects.locate(stat, [head]), self.progress) as wanted:
+                return CommitId(self._writing.put(branch, head, wanted, message, metadata, pinned=expect is not None))
 
     def merge(
         self,
@@ -105,7 +103,6 @@ class LakeFSLake(Lake):
         for path in settled:
             checked_path(path)
         theirs = self.resolve(source)
-        self._refs.expected(into, self._refs.head(into), expect)
         with (
             measured(settled, lambda stat: self._objects.locate(stat, [theirs]), self.progress) as wanted,
             in_turn(self._repository, into),
@@ -116,7 +113,6 @@ class LakeFSLake(Lake):
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:
-        self._refs.head(branch)
         undone = self._refs.record(commit)
         subject = next(iter(as_commit(undone).message.splitlines()), undone.id)
         facts = {"reverts": undone.id, **(metadata or {})}
@@ -153,7 +149,7 @@ class LakeFSLake(Lake):
             head = self._refs.expected(name, self._refs.head(name), expect)
             if expect is not None:  # lakeFS deletes whatever the head: a last commit keeps others from writing first
                 with in_turn(self._repository, name):
-                    self._writing.put(name, {}, "delete the branch", None, head, seal=True)
+                    self._writing.put(name, head, {}, "delete the branch", None, pinned=True, seal=True)
         self._refs.forget_branch(name)
 
     def tags(self) -> dict[str, CommitId]:

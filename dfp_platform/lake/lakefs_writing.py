@@ -30,16 +30,26 @@ class Writing:
         self._merging = Merging(repository, history, objects)
 
     def put(
-        self, branch: str, wanted: Wanted, message: str, metadata: Metadata, expect: str | None, *, seal: bool = False
+        self,
+        branch: str,
+        head: str,
+        wanted: Wanted,
+        message: str,
+        metadata: Metadata,
+        *,
+        pinned: bool = False,
+        seal: bool = False,
     ) -> str:
         """Have a branch hold what is wanted, by one commit, and return its head.
 
         A lost race costs two merges and no second upload: the head that won is brought to the hidden branch.
 
         Args:
+            head: where the branch was seen to be.
+            pinned: raise StaleHeadError if it is not there any more.
             seal: make a commit even if nothing changes, after which nobody writes to the branch any more.
         """
-        head = self._refs.expected(branch, self._refs.head(branch), expect)
+        expect = head if pinned else None
         missing = self._objects.missing(head, wanted)
         if not missing and not seal:
             return head
@@ -92,7 +102,7 @@ class Writing:
             head = self._refs.head(branch)
             wanted = self._taken_back(branch, head, undone)
             try:
-                return self.put(branch, wanted, message, metadata, head)
+                return self.put(branch, head, wanted, message, metadata, pinned=True)
             except StaleHeadError:
                 pause(again)
         raise _given_up(branch, head)

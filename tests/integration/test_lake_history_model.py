@@ -49,11 +49,14 @@ class History(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.lake: Lake = open_lake(self.folder / "lake", create=True)
+        self.lake: Lake = self.opened(create=True)
         first = self.lake.resolve("main")
         self.states: dict[CommitId, State] = {first: {}}
         self.parents: dict[CommitId, tuple[CommitId, ...]] = {first: ()}
         self.heads: dict[str, CommitId] = {"main": first}
+
+    def opened(self, *, create: bool = False) -> Lake:
+        return open_lake(self.folder / "lake", create=create)
 
     def teardown(self) -> None:
         assert self.lake.verify() == []
@@ -162,7 +165,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.lake = open_lake(self.folder / "lake")
+        self.lake = self.opened()
 
     @invariant()
     def every_branch_holds_what_the_model_holds(self) -> None:
