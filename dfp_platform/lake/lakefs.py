@@ -208,4 +208,4 @@ class LakeFSLake(Lake):
         if head is None:
             return False
         record = self._refs.record(head)
-        return SEALED in record.metadata and expect in (None, *parents_of(record))
+        return SEALED in record.metadata and expect in (None, head, *parents_of(record))

@@ -90,13 +90,12 @@ class Draft:
         self.head = self.repository.commit(self.name, "prepare", {PART: self.token})
 
     def bring(self, commit: str, strategy: Strategy) -> None:
-        """Merge a commit into the hidden branch, clashes decided by the strategy."""
-        try:
-            self.head = self.repository.merge(commit, self.name, "prepare", {PART: self.token}, strategy=strategy)
-        except Refused as refused:
-            if not refused.nothing_to_do:
-                raise
-            self.head = self.repository.head(self.name) or self.head
+        """Merge a commit into the hidden branch, clashes decided by the strategy.
+
+        Also if it brings nothing, or the next merge would start from what was common before, and clash again.
+        """
+        facts = {PART: self.token}
+        self.head = self.repository.merge(commit, self.name, "prepare", facts, strategy=strategy, allow_empty=True)
 
     def land(self, history: History, message: str, metadata: Mapping[str, str], *, squash: bool) -> str | None:
         """Merge the hidden branch into its target: the new head, or None if the target has moved.

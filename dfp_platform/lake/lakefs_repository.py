@@ -210,6 +210,7 @@ class Repository:
         *,
         strategy: Strategy | None = None,
         squash: bool = False,
+        allow_empty: bool = False,
     ) -> str:
         """Merge into a branch and return its new head.
 
@@ -218,7 +219,9 @@ class Repository:
         import lakefs_sdk
 
         options = {"strategy": strategy} if strategy else {}
-        wanted = lakefs_sdk.Merge(message=message, metadata=dict(metadata), squash_merge=squash, **options)
+        wanted = lakefs_sdk.Merge(
+            message=message, metadata=dict(metadata), squash_merge=squash, allow_empty=allow_empty, **options
+        )
         return self.server.ask(self.server.sdk.refs_api.merge_into_branch, self.name, source, into, wanted).reference
 
     # -- inside --------------------------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ class Server:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.sdk = client.sdk_client
+        pool = self.sdk.objects_api.api_client.rest_client.pool_manager
+        pool.connection_pool_kw["retries"] = False  # a retry that `ask` does not know of would hide a lost answer
         self.address = client.config.host.removesuffix("/api/v1")
         config = self.ask(self.sdk.config_api.get_config)
         version = config.version_config.version if config.version_config else None

@@ -173,6 +173,7 @@ def merge(request, name, source, into):
             wanted.get("metadata") or {},
             strategy=wanted.get("strategy") or None,
             squash=wanted.get("squash_merge", False),
+            allow_empty=wanted.get("allow_empty", False) or wanted.get("force", False),
         )
     return {"reference": made.id}
 

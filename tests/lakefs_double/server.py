@@ -119,7 +119,7 @@ class Request:
         return self.query.get(name, [default])[0]
 
     def flag(self, name: str) -> bool:
-        return self.text(name) == "true"
+        return self.text(name).lower() == "true"  # clients write True, too
 
     def json(self) -> dict[str, Any]:
         return json.loads(self.stream.read(self.size) or b"{}")

@@ -140,7 +140,15 @@ class Repository:
         return made
 
     def merge(
-        self, source: str, into: str, message: str, metadata: dict, *, strategy: str | None, squash: bool
+        self,
+        source: str,
+        into: str,
+        message: str,
+        metadata: dict,
+        *,
+        strategy: str | None,
+        squash: bool,
+        allow_empty: bool,
     ) -> Commit:
         at = self.branch(into)
         theirs = self.resolve(source)
@@ -149,7 +157,7 @@ class Repository:
         ours = self.commits[at.head]
         base = self.merge_base(ours, theirs)
         tree = self._merged(base.tree if base else {}, ours.tree, theirs.tree, strategy)
-        if (base is not None and base.id == theirs.id) or not any(differing(ours.tree, tree)):
+        if not allow_empty and not any(differing(ours.tree, tree)):
             raise Refusal(400, "merge: no changes")
         facts = {**metadata, ".lakefs.merge.strategy": strategy or "default"}
         made = self.add((ours.id,) if squash else (ours.id, theirs.id), tree, message, facts)
