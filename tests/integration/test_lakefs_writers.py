@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ WRITER = """
 import sys
 from dfp_platform.lake import open_lake
 lake, worker, commits = open_lake(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
 for n in range(commits):
     lake.commit("main", {f"{worker}/{n}": b"%d" % n, "shared": f"{worker} {n}".encode()}, message=f"{worker} {n}")
 """
@@ -177,15 +180,20 @@ def test_threads_of_one_process_take_turns_and_refuse_each_other_never(double, l
 def test_processes_that_write_at_once_lose_nothing(double, lake):
     commits, workers = 6, 4
     command = [sys.executable, "-c", WRITER, lake.uri]
-    children = [
-        subprocess.Popen([*command, str(worker), str(commits)], stderr=subprocess.PIPE, text=True)
-        for worker in range(workers)
-    ]
-    try:
-        assert [child.communicate(timeout=120)[1] for child in children] == [""] * workers
-    finally:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(subprocess.Popen([*command, str(worker), str(commits)], **pipes))
+            for worker in range(workers)
+        ]
         for child in children:
-            child.kill()
+            stack.callback(child.kill)
+        assert [child.stdout.readline() for child in children] == ["ready\n"] * workers
+        for child in children:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        assert [child.communicate(timeout=120)[1] for child in children] == [""] * workers
+    assert any("/merge/_dfp-" in call for call in double.calls)  # they did race
     assert paths(lake) == sorted([*(f"{w}/{n}" for w in range(workers) for n in range(commits)), "shared"])
     assert sum(1 for _ in lake.log()) == 1 + commits * workers
     assert lake.verify() == []
