@@ -49,8 +49,8 @@ def test_an_address_is_where_an_engine_reads_the_same_bytes(lake: Lake, content:
     lake.commit("main", {"a/part-0.parquet": content, "a/part-0": content}, message="two names")
     for path in ("a/part-0.parquet", "a/part-0"):
         address = lake.address("main", path)
-        assert address.endswith(".parquet") == path.endswith(".parquet")
-        if "://" not in address:
+        if "://" not in address:  # in an object store lakeFS chooses the names
+            assert address.endswith(".parquet") == path.endswith(".parquet")
             assert Path(address).is_absolute()
             assert Path(address).read_bytes() == content
 
@@ -96,7 +96,7 @@ def test_an_object_the_lake_holds_can_be_put_at_another_path_by_its_stat(lake: L
     stat = pickle.loads(pickle.dumps(lake.stat("main", "a/b")))
     lake.commit("main", {"copy.csv": stat}, message="copy")
     assert lake.read("main", "copy.csv") == content
-    assert lake.address("main", "copy.csv").endswith(".csv")
+    assert "://" in (address := lake.address("main", "copy.csv")) or address.endswith(".csv")
     head = lake.resolve("main")
     assert lake.commit("main", {"a/b": stat}, message="the same again") == head
     assert lake.commit("main", {"copy.csv": content}, message="the same by bytes") == head

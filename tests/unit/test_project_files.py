@@ -86,8 +86,8 @@ def test_the_changelog_tells_of_this_version() -> None:
 
 def test_the_workflow_runs_what_ci_runs() -> None:
     workflow = yaml.safe_load((PROJECT_ROOT / ".github/workflows/ci.yml").read_text())
-    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    assert commands == [".ci/run"]
+    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in workflow["jobs"].items()}
+    assert commands == {"check": [".ci/run"], "lakefs": [".ci/lakefs"]}
 
 
 def test_ci_ends_with_the_tests() -> None:
