@@ -24,7 +24,8 @@ SHA256 = "dfp-sha256"
 _IN_MEMORY = 8 << 20
 """Bytes of a stream that cannot seek which are kept in memory before they go to a temporary file."""
 
-_READ_AHEAD = 1 << 20
+_READ_AHEAD = 4 << 20
+"""Bytes of one ranged request; an object of up to as many is fetched at once."""
 
 Locate = Callable[[ObjectStat], tuple[str, str] | None]
 """Where the repository holds a content: commit and path."""
@@ -171,6 +172,12 @@ class ObjectStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
         return self._at
+
+    def readall(self) -> bytes:
+        left = self._size - self._at
+        data = self._repository.read(*self._place, start=self._at, size=left) if left > 0 else b""
+        self._at += len(data)
+        return data
 
     def readinto(self, buffer: Any) -> int:
         size = min(len(buffer), self._size - self._at)

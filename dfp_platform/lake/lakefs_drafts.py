@@ -89,13 +89,20 @@ class Draft:
         in_parallel(self._put, kept)
         self.head = self.repository.commit(self.name, "prepare", {PART: self.token})
 
-    def bring(self, commit: str, strategy: Strategy) -> None:
-        """Merge a commit into the hidden branch, clashes decided by the strategy.
+    def bring(self, commit: str, strategy: Strategy) -> bool:
+        """Merge a commit into the hidden branch, clashes decided by the strategy; False if the server would not.
 
-        Also if it brings nothing, or the next merge would start from what was common before, and clash again.
+        A merge that brings nothing has to be made too, or the next one starts from what was common before, and clashes
+        again. Old servers refuse it.
         """
         facts = {PART: self.token}
-        self.head = self.repository.merge(commit, self.name, "prepare", facts, strategy=strategy, allow_empty=True)
+        try:
+            self.head = self.repository.merge(commit, self.name, "prepare", facts, strategy=strategy, allow_empty=True)
+        except Refused as refused:
+            if not refused.nothing_to_do:
+                raise
+            return False
+        return True
 
     def land(self, history: History, message: str, metadata: Mapping[str, str], *, squash: bool) -> str | None:
         """Merge the hidden branch into its target: the new head, or None if the target has moved.
@@ -159,7 +166,7 @@ def drafted(repository: Repository, branch: str, head: str) -> Iterator[Draft]:
             repository.delete_branch(draft.name)
             if secrets.randbelow(_SWEEP_EVERY) == 0:
                 sweep_drafts(repository)
-        except (Refused, DfpError) as error:  # a leftover harms nobody, and a sweep takes it
+        except DfpError as error:  # a leftover harms nobody, and a sweep takes it
             logger.debug("hidden branch %s was left behind: %s", draft.name, error)
 
 
@@ -176,8 +183,11 @@ def in_parallel(function: Callable[[Item], Answer], items: Collection[Item]) -> 
     """The answers to all items, in their order, several asked for at the same time."""
     if len(items) <= 1:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(items)))
+    try:
         return list(pool.map(function, items))
+    finally:  # after an error or Ctrl-C, what has not begun does not begin
+        pool.shutdown(cancel_futures=True)
 
 
 def _born(name: str) -> float:

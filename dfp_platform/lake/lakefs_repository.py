@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
-from dfp_platform.lake.lakefs_server import Refused, Server
+from dfp_platform.lake.lakefs_server import Refused, Server, refusal
 
 PAGE = 1000
 """The most that lakeFS lists at once."""
@@ -128,6 +128,8 @@ class Repository:
 
     def diff(self, left: str, right: str, prefix: str = "") -> Iterator[str]:
         """Paths at which two commits differ, in path order."""
+        if left == right:
+            return iter(())
         call = self.server.sdk.refs_api.diff_refs
         options: dict[str, Any] = {"prefix": prefix} if prefix else {}
         return (found.path for found in self._pages(call, self.name, left, right, type="two_dot", **options))
@@ -185,7 +187,9 @@ class Repository:
 
         for at in range(0, len(paths), PAGE):
             some = lakefs_sdk.PathList(paths=list(paths[at : at + PAGE]))
-            self.server.ask(self.server.sdk.objects_api.delete_objects, self.name, branch, some)
+            answer = self.server.ask(self.server.sdk.objects_api.delete_objects, self.name, branch, some)
+            for error in answer.errors:
+                raise refusal(error.status_code, f"{error.path}: {error.message}")
 
     # -- commits -------------------------------------------------------------------------------------------------
 

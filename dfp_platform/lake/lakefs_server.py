@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dfp_platform.errors import ConfigurationError, ReadOnlyError, UnreachableError
+from dfp_platform.errors import ConfigurationError, PermanentError, ReadOnlyError, UnreachableError
 from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
     from lakefs import Client
+    from lakefs_sdk.client import LakeFSClient
 
 Answer = TypeVar("Answer")
 
@@ -32,23 +33,27 @@ TIMEOUT_S = (5.0, 300.0)
 """To connect, and between two packets of an answer: a merge of many objects takes its time."""
 
 _dice = secrets.SystemRandom()  # not `random`: trainings seed it alike in every process
-_BUSY = {429, 500, 502, 503, 504}
+_BUSY = {423, 429, 500, 502, 503, 504}
 
 
-class Refused(Exception):
-    """The server understood a call and said no; whoever made the call knows what that means.
+class Refused(PermanentError):
+    """The server understood a call and said no; whoever made the call knows what that means, and mostly handles it.
 
-    Attributes:
-        status: HTTP status.
-        said: the server's own words.
-        repeated: an earlier try of the same call got no answer, so it may have been done already.
+    Fields: `status` (HTTP), `said` (the server's own words), `repeated`: an earlier try of the same call got no answer,
+    so it may have been done already.
     """
 
-    def __init__(self, status: int, said: str, *, repeated: bool) -> None:
-        super().__init__(f"{status}: {said}")
-        self.status = status
-        self.said = said
-        self.repeated = repeated
+    @property
+    def status(self) -> int:
+        return self.fields["status"]
+
+    @property
+    def said(self) -> str:
+        return self.fields["said"]
+
+    @property
+    def repeated(self) -> bool:
+        return self.fields["repeated"]
 
     @property
     def nothing_to_do(self) -> bool:
@@ -70,17 +75,28 @@ class Server:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.sdk = client.sdk_client
         pool = self.sdk.objects_api.api_client.rest_client.pool_manager
         pool.connection_pool_kw["retries"] = False  # a retry that `ask` does not know of would hide a lost answer
         self.address = client.config.host.removesuffix("/api/v1")
-        config = self.ask(self.sdk.config_api.get_config)
+        try:
+            config = self.ask(self.sdk.config_api.get_config)
+        except (Refused, ValueError) as error:
+            raise ConfigurationError(
+                f"what answers at {self.address} is no lakeFS server: {error}",
+                hint="set LAKECTL_SERVER_ENDPOINT_URL to one, without a path",
+                setting="lakefs_endpoint_url",
+            ) from error
         version = config.version_config.version if config.version_config else None
         self.version = version or ""
         storage = config.storage_config
         self.storage = storage.blockstore_type if storage else "s3"
         self.default_namespace = (storage.default_namespace_prefix or "") if storage else ""
         self._refuse_if_too_old()
+
+    @property
+    def sdk(self) -> LakeFSClient:
+        """lakeFS's interface as generated; asked for anew each time, because that is when tokens are renewed."""
+        return self.client.sdk_client
 
     def ask(self, function: Callable[..., Answer], *args: Any, once: bool = False, **options: Any) -> Answer:
         """Call the server, again after a growing pause while it does not answer.
@@ -103,12 +119,7 @@ class Server:
             sent = sent or not never_sent
             if sent and once:
                 break
-        kind = LostAnswerError if sent else UnreachableError
-        raise kind(
-            f"the lakeFS server at {self.address} does not answer: {_words(failure)}",
-            hint="look whether it runs and is the right one (LAKECTL_SERVER_ENDPOINT_URL), then try again",
-            address=self.address,
-        ) from failure
+        raise self._unreachable(LostAnswerError if sent else UnreachableError, failure) from failure
 
     def _judge(self, failure: Exception, *, repeated: bool) -> bool:
         """Whether a failed call never reached the server. Raises what cannot be better the next time."""
@@ -120,6 +131,8 @@ class Server:
             return isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
         if not isinstance(failure, lakefs_sdk.ApiException):
             raise failure
+        if not failure.status:
+            raise self._unreachable(UnreachableError, failure)
         if failure.status == 401:
             raise ConfigurationError(
                 f"the lakeFS server at {self.address} does not know these keys",
@@ -134,8 +147,15 @@ class Server:
                 address=self.address,
             ) from failure
         if failure.status not in _BUSY:
-            raise Refused(failure.status or 0, _words(failure), repeated=repeated) from failure
-        return failure.status == 429
+            raise refusal(failure.status, _words(failure), repeated=repeated) from failure
+        return failure.status in (423, 429)
+
+    def _unreachable(self, kind: type[UnreachableError], failure: Exception) -> UnreachableError:
+        return kind(
+            f"the lakeFS server at {self.address} does not answer: {_words(failure)}",
+            hint="look whether it runs and is the right one (LAKECTL_SERVER_ENDPOINT_URL), then try again",
+            address=self.address,
+        )
 
     def _refuse_if_too_old(self) -> None:
         found = re.match(r"v?(\d+)\.(\d+)", self.version)
@@ -145,6 +165,17 @@ class Server:
                 hint=f"upgrade it to {'.'.join(map(str, OLDEST))} or later",
                 setting="lakefs_endpoint_url",
             )
+
+
+def refusal(status: int, said: str, *, repeated: bool = False) -> Refused:
+    """The error for an answer other than success."""
+    return Refused(
+        f"lakeFS refused a call ({status}): {said}",
+        hint="its log says more, under the same words",
+        status=status,
+        said=said,
+        repeated=repeated,
+    )
 
 
 def connect() -> Server:

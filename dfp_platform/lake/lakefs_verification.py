@@ -8,7 +8,6 @@ from dfp_platform.errors import DfpError
 from dfp_platform.lake.lakefs_content import SHA256, digest_of
 from dfp_platform.lake.lakefs_drafts import AT_ONCE, in_parallel, internal
 from dfp_platform.lake.lakefs_repository import PAGE, Record, Repository, Stored
-from dfp_platform.lake.lakefs_server import Refused
 
 
 def damages(repository: Repository) -> Sequence[str]:
@@ -38,7 +37,7 @@ def _damage(repository: Repository, record: Record, stored: Stored) -> str | Non
     place = f"{stored.path} (commit {record.id})"
     try:
         actual = digest_of(repository, record.id, stored.path, stored.size)
-    except (Refused, DfpError, OSError) as error:
+    except (DfpError, OSError) as error:
         return f"{place}: {stored.address} cannot be read: {error}"
     wanted = next((value for key, value in stored.metadata.items() if key.lower().endswith(SHA256)), actual)
     return None if actual == wanted else f"{place}: {stored.address} should have sha256 {wanted}, has {actual}"
@@ -53,7 +52,7 @@ def _objects(repository: Repository, found: list[str]) -> Iterator[tuple[Record,
             else:
                 changed = repository.diff(record.parents[0], record.id)
                 stored = [one for path in changed if (one := repository.stat(record.id, path)) is not None]
-        except (Refused, DfpError) as error:
+        except DfpError as error:
             found.append(f"commit {record.id}: {error}")
             continue
         yield from ((record, one) for one in stored if not internal(one.path))

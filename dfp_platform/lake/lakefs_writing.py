@@ -50,23 +50,27 @@ class Writing:
             seal: make a commit even if nothing changes, after which nobody writes to the branch any more.
         """
         expect = head if pinned else None
-        missing = self._objects.missing(head, wanted)
-        if not missing and not seal:
-            return head
-        with drafted(self._repository, branch, head) as draft:
-            draft.stage(missing)
-            facts = written_metadata(message, metadata, token=draft.token, **({"sealed": "true"} if seal else {}))
-            for again in range(TRIES):
-                made = draft.land(self._history, written_message(message), facts, squash=True)
-                if made is not None:
-                    return made
-                pause(again)
-                head = self._refs.expected(branch, self._refs.head(branch), expect)
-                if not self._objects.missing(head, wanted):
-                    return head
-                draft.bring(head, "dest-wins")
-                if late := self._objects.missing(draft.head, wanted):
-                    draft.stage(late)
+        ours = {"sealed": "true"} if seal else {}
+        tries = iter(range(TRIES))
+        for _ in tries:
+            missing = self._objects.missing(head, wanted)
+            if not missing and not seal:
+                return head
+            with drafted(self._repository, branch, head) as draft:
+                draft.stage(missing)
+                facts = written_metadata(message, metadata, token=draft.token, **ours)
+                for again in tries:
+                    made = draft.land(self._history, written_message(message), facts, squash=True)
+                    if made is not None:
+                        return made
+                    pause(again)
+                    head = self._refs.expected(branch, self._refs.head(branch), expect)
+                    if not self._objects.missing(head, wanted):
+                        return head
+                    if not draft.bring(head, "dest-wins"):
+                        break  # begin anew from that head
+                    if late := self._objects.missing(draft.head, wanted):
+                        draft.stage(late)
         raise _given_up(branch, head)
 
     def merge(

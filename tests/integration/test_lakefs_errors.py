@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -11,6 +13,7 @@ from dfp_platform.errors import (
     ConfigurationError,
     InvalidNameError,
     NotFoundError,
+    PermanentError,
     ReadOnlyError,
     TransientError,
     UnknownOutcomeError,
@@ -123,6 +126,35 @@ def test_a_server_of_before_1_0_is_refused(tmp_path, monkeypatch):
         open_lake(new_repository(), create=True)
     old.stop()
     settings.cache_clear()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_something_that_is_no_lakefs_is_told_so(tmp_path, monkeypatch, status):
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *args) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(f"LAKECTL_CREDENTIALS_{name}", "x")
+        monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(ConfigurationError, match="no lakeFS server"):
+            open_lake(new_repository())
+        server.shutdown()
+
+
+def test_what_the_server_refuses_without_a_reason_known_here_is_in_its_own_words(double, lake):
+    double.faults.append(Fault("POST .*/objects$", "status", status=413, times=100))
+    with pytest.raises(PermanentError, match="the double was told to fail") as caught:
+        put(lake, a=b"1")
+    assert pickle.loads(pickle.dumps(caught.value)).fields["status"] == 413
+    assert contents(lake) == {}
 
 
 def test_uncommitted_objects_on_the_target_are_named_with_the_way_out(double, lake):

@@ -10,6 +10,7 @@ import pytest
 
 from dfp_platform.lake.lakefs_repository import Repository
 from dfp_platform.lake.lakefs_server import Refused, connect
+from dfp_platform.lake.lakefs_server import refusal as refusal_of
 from dfp_platform.settings import settings
 from tests.lakefs_double.places import new_repository, use_lakefs
 
@@ -143,7 +144,7 @@ def put_if(repository: Repository, headers: dict[str, str]) -> None:
         body=b"2",
     )
     if answer.status == 412:
-        raise Refused(412, "", repeated=False)
+        raise refusal_of(412, "")
     if answer.status >= 300:
         raise lakefs_sdk.ApiException(status=answer.status)
 

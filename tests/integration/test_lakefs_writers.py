@@ -213,6 +213,34 @@ def test_a_fork_speaks_to_the_server_over_connections_of_its_own(double, lake):
     assert paths(lake) == ["before", "child", "parent"]
 
 
+def test_a_server_that_knows_neither_squashing_nor_hiding_nor_empty_merges_will_do(tmp_path, monkeypatch):
+    old = Double(tmp_path / "old", version="1.2.0")
+    point_to(old, monkeypatch, tmp_path)
+    lake = open_lake(new_repository(), create=True)
+    first = put(lake, a=b"0")
+    lake.create_branch("side")
+    source = put(lake, "side", b=b"1")
+    when(old, "POST .*/commits$", lambda: write_as_another_process(lake, "main", a=b"theirs"))
+    second = put(lake, a=b"mine")
+    merged = lake.merge("side", message="merge")
+    log = list(lake.log())
+    assert [commit.message for commit in log if commit.message != "put b"] == [
+        "merge",
+        "put a",
+        "another",
+        "put a",
+        "Repository created",
+    ]
+    assert (log[0].id, log[0].parents) == (merged, (second, source))
+    assert lake.provenance("main", "a").id == second
+    assert lake.provenance("main", "b").id == source
+    assert contents(lake) == {"a": b"mine", "b": b"1"}
+    assert lake.merge_base("main", first) == first
+    assert list(lake.branches()) == ["main", "side"]
+    old.stop()
+    settings.cache_clear()
+
+
 # -- death ----------------------------------------------------------------------------------------------------------
 
 
@@ -379,6 +407,14 @@ def test_a_big_stream_passes_through_in_pieces_and_says_how_far_it_is(lake):
         tracemalloc.stop()
     assert lake.stat("main", "big").size == 64 << 20
     assert (seen[-1], len(seen) > 10) == (("big", 64 << 20), True)
+
+
+def test_all_of_a_big_object_is_read_by_one_request(double, lake):
+    content = BIG * 50
+    lake.commit("main", {"big": content}, message="big")
+    double.calls.clear()
+    assert lake.read("main", "big") == content
+    assert sum(call.endswith("/objects") for call in double.calls) == 1
 
 
 def test_a_file_that_changes_between_measuring_and_sending_is_refused(lake, tmp_path, monkeypatch):

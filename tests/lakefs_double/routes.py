@@ -80,7 +80,9 @@ def list_branches(request, name):
 def create_branch(request, name):
     repository, wanted = request.double.repository(name), request.json()
     with repository.lock:
-        head = repository.create_branch(wanted["name"], wanted["source"], hidden=wanted.get("hidden", False))
+        head = repository.create_branch(
+            wanted["name"], wanted["source"], hidden=request.double.young and wanted.get("hidden", False)
+        )
     return 201, {"Content-Type": "text/html"}, head.encode()
 
 
@@ -172,8 +174,8 @@ def merge(request, name, source, into):
             wanted.get("message") or f"Merge {source} into {into}",
             wanted.get("metadata") or {},
             strategy=wanted.get("strategy") or None,
-            squash=wanted.get("squash_merge", False),
-            allow_empty=wanted.get("allow_empty", False) or wanted.get("force", False),
+            squash=request.double.young and wanted.get("squash_merge", False),
+            allow_empty=request.double.young and wanted.get("allow_empty", False),
         )
     return {"reference": made.id}
 

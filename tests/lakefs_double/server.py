@@ -36,10 +36,11 @@ class Fault:
 
 
 class Double:
-    """One server in a thread of this process."""
+    """One server in a thread of this process. Of an older version, it knows no squashing, hiding or empty merges."""
 
     def __init__(self, folder: Path, *, version: str = "1.70.0", storage: str = "local") -> None:
         self.folder, self.version, self.storage = folder, version, storage
+        self.young = tuple(map(int, version.split(".")[:2])) >= (1, 70)
         self.keys = ("AKIAIOSFODNN7EXAMPLE", uuid.uuid4().hex)
         self.repositories: dict[str, Repository] = {}
         self.lock = threading.Lock()
