@@ -20,11 +20,11 @@ from dfp_platform.errors import (
     UnreachableError,
 )
 from dfp_platform.lake import Lake, lakefs_server, open_lake
-from dfp_platform.lake.lakefs import LakeFSLake
 from dfp_platform.settings import settings
 from tests.contract.lakes import contents, put
 from tests.lakefs_double import Double, Fault
 from tests.lakefs_double.places import new_repository, point_to
+from tests.lakefs_double.writers import write_as_another_process
 
 
 @pytest.fixture
@@ -222,29 +222,18 @@ def test_a_lost_answer_neither_loses_nor_doubles_a_merge(double, lake, kind):
 
 def test_a_commit_whose_answer_was_lost_is_found_under_what_others_wrote_since(double, lake):
     """Its merge is tried again, clashes with the other's, and must not be taken for a lost race."""
-    other = LakeFSLake(lake.uri.removeprefix("lakefs://"))
     fault = Fault("POST .*/merge/main", "lost")
-    repository = double.repository(lake.uri.removeprefix("lakefs://"))
 
     def another_writes() -> None:
         double.faults.clear()
-        put_behind_the_locks(repository, other)
+        write_as_another_process(lake, "main", b=b"theirs")
 
     fault.then = another_writes
     double.faults.append(fault)
     made = lake.commit("main", {"a": b"mine"}, message="mine")
-    assert [commit.message for commit in lake.log()][:2] == ["theirs", "mine"]
+    assert [commit.message for commit in lake.log()][:2] == ["another", "mine"]
     assert lake.show(made).message == "mine"
     assert contents(lake) == {"a": b"mine", "b": b"theirs"}
-
-
-def put_behind_the_locks(repository, other: LakeFSLake) -> None:
-    """A commit by another process: threads of one process would wait for each other."""
-    head = other._refs.head("main")
-    from dfp_platform.lake.lakefs_content import measured
-
-    with measured({"b": b"theirs"}, lambda stat: None, None) as wanted:
-        other._writing.put("main", head, wanted, "theirs", {})
 
 
 def test_a_write_without_any_answer_is_of_unknown_outcome(double, lake):
