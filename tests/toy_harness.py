@@ -37,7 +37,7 @@ class Toy:
 
     @property
     def lake(self) -> Lake:
-        return open_lake(self.home / "lake", create=True)
+        return open_lake(settings().lake_uri, create=True)
 
     @property
     def graph(self) -> Graph:

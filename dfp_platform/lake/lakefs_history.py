@@ -90,15 +90,22 @@ class History:
         return descends(self._place, bytes.fromhex(commit), bytes.fromhex(ancestor))
 
     def walk(self, head: str) -> Iterator[Record]:
-        """The lake's commits below a head, newest first and children before parents."""
-        seen = {head}
-        queue = [_newest_first(self.record(head))]
-        while queue:
-            record = heapq.heappop(queue)[-1]
+        """The lake's commits below a head, newest first and children before parents.
+
+        Clocks of several servers may disagree, so a commit is shown only when all its children were: those have higher
+        generations, and are counted before it comes to its turn.
+        """
+        first = self.record(head)
+        children = {head: 0}
+        uncounted, ready = [(-first.generation, head)], [_newest_first(first)]
+        while ready:
+            record = heapq.heappop(ready)[-1]
             yield record
-            for parent in set(parents_of(record)) - seen:
-                seen.add(parent)
-                heapq.heappush(queue, _newest_first(self.record(parent)))
+            for parent in map(self.record, dict.fromkeys(parents_of(record))):
+                self._count_children(children, uncounted, down_to=parent.generation)
+                children[parent.id] -= 1
+                if children[parent.id] == 0:
+                    heapq.heappush(ready, _newest_first(parent))
 
     def touching(self, head: str, path: str) -> Iterator[Record]:
         """The lake's commits below a head among which are all that changed a path; the server finds them."""
@@ -114,6 +121,14 @@ class History:
         line = self._repository.log(ref, amount=_FETCHED_AT_ONCE, first_parent=True)
         newest = islice(line, _FETCHED_AT_ONCE)
         return next((self.keep(record) for record in newest if record.metadata.get(TOKEN) == token), None)
+
+    def _count_children(self, children: dict[str, int], uncounted: list[tuple[int, str]], *, down_to: int) -> None:
+        while uncounted and -uncounted[0][0] >= down_to:
+            for parent in dict.fromkeys(parents_of(self.record(heapq.heappop(uncounted)[1]))):
+                if parent not in children:
+                    children[parent] = 0
+                    heapq.heappush(uncounted, (-self.record(parent).generation, parent))
+                children[parent] += 1
 
     def _whole(self, record: Record, head: str) -> Record | None:
         """The write that a preparing commit belongs to; any other commit as it is."""
