@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 
 from dfp_platform.lake.ancestry import descends, merge_bases
@@ -108,9 +108,13 @@ class History:
                     heapq.heappush(ready, _newest_first(parent))
 
     def touching(self, head: str, path: str) -> Iterator[Record]:
-        """The lake's commits below a head among which are all that changed a path; the server finds them."""
+        """The lake's commits below a head among which are all that changed a path; the server finds them.
+
+        The newest alone is asked for first: often it is the answer, and the server goes through history one by one.
+        """
         seen: set[str] = set()
-        for found in self._repository.log(head, amount=_FETCHED_AT_ONCE, path=path):
+        newest = self._repository.log(head, amount=1, path=path, only=True)
+        for found in chain(newest, self._repository.log(head, amount=_FETCHED_AT_ONCE, path=path)):
             record = self._whole(self.keep(found), head)
             if record is not None and record.id not in seen:
                 seen.add(record.id)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
+from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.lakefs_server import Refused, Server, refusal
 
 PAGE = 1000
@@ -118,9 +119,17 @@ class Repository:
         found = self._absent_is_none(self.server.sdk.commits_api.get_commit, self.name, ref)
         return _record(found) if found else None
 
-    def log(self, ref: str, *, amount: int, path: str | None = None, first_parent: bool = False) -> Iterator[Record]:
-        """Commits below a ref, newest first, in pages of `amount`; with `path` those that changed that object."""
+    def log(
+        self, ref: str, *, amount: int, path: str | None = None, first_parent: bool = False, only: bool = False
+    ) -> Iterator[Record]:
+        """Commits below a ref, newest first, in pages of `amount`; with `path` those that changed that object.
+
+        Args:
+            only: no more than `amount`; the server then does not look, perhaps through all of history, for one more.
+        """
         options: dict[str, Any] = {"objects": [path]} if path is not None else {}
+        if only:
+            options["limit"] = True
         if first_parent:
             options["first_parent"] = True
         call = self.server.sdk.refs_api.log_commits
@@ -151,7 +160,17 @@ class Repository:
     def read(self, ref: str, path: str, *, start: int = 0, size: int | None = None) -> bytes:
         """Bytes of an object: all of them, or `size` from `start`."""
         options: dict[str, Any] = {} if size is None else {"range": f"bytes={start}-{start + size - 1}"}
-        return bytes(self.server.ask(self.server.sdk.objects_api.get_object, self.name, ref, path, **options))
+        try:
+            return bytes(self.server.ask(self.server.sdk.objects_api.get_object, self.name, ref, path, **options))
+        except Refused as refused:
+            if refused.status not in (404, 410):
+                raise
+            raise NotFoundError(
+                f"the bytes of {path} at {ref} are gone from {self.name}",
+                hint="lakeFS's garbage collection takes what was replaced longer ago than its rules of retention say",
+                ref=ref,
+                path=path,
+            ) from refused
 
     def upload(
         self,

@@ -166,6 +166,7 @@ def test_the_log_comes_in_pages_newest_first_and_by_path(repository):
     made = [commit(repository, "main", **{"a" if n % 2 else "b": b"%d" % n}) for n in range(5)]
     assert [found.id for found in repository.log("main", amount=2)][:5] == made[::-1]
     assert [found.id for found in repository.log("main", amount=10, path="a")] == [made[3], made[1]]
+    assert [found.id for found in repository.log("main", amount=1, path="a", only=True)] == [made[3]]
 
 
 def test_a_log_of_the_first_parents_leaves_out_what_merges_brought(repository):

@@ -248,6 +248,8 @@ def test_verify_names_what_is_gone_and_what_was_changed(double, lake):
     first = repository.commits[repository.resolve("main").parents[0]].tree
     double.file_of(first["gone"].address).unlink()
     double.file_of(first["changed"].address).write_bytes(b"4")
+    with pytest.raises(NotFoundError, match="the bytes of gone at"):
+        lake.read(lake.show("main").parents[0], "gone")
     problems = lake.verify()
     assert len(problems) == 2
     assert any("gone" in problem and "cannot be read" in problem for problem in problems)

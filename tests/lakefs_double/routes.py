@@ -143,6 +143,9 @@ def _commit(found: Commit) -> dict[str, Any]:
     }
 
 
+_END = {"pagination": {"has_more": False, "next_offset": "", "results": 0, "max_per_page": 1000}}
+
+
 def get_commit(request, name, ref):
     return _commit(request.double.repository(name).resolve(ref))
 
@@ -153,7 +156,7 @@ def log_commits(request, name, ref):
         below = repository.history(repository.resolve(ref), first_parent=request.flag("first_parent"))
         paths = request.query.get("objects")
         found = [(commit.id, _commit(commit)) for commit in below if not paths or repository.changed(commit, paths)]
-    return request.page(found)
+    return {**request.page(found), **_END} if request.flag("limit") else request.page(found)
 
 
 def commit(request, name, branch):
