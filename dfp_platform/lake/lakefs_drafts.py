@@ -21,11 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dfp_platform.errors import DfpError, NotFoundError, ReadOnlyError, UnknownOutcomeError, UnreachableError
+from dfp_platform.errors import DfpError, NotFoundError, ReadOnlyError, UnknownOutcomeError
 from dfp_platform.lake.lakefs_content import SHA256, Source, Wanted
 from dfp_platform.lake.lakefs_history import PART, History
 from dfp_platform.lake.lakefs_repository import Repository, Strategy
-from dfp_platform.lake.lakefs_server import Refused
+from dfp_platform.lake.lakefs_server import LostAnswerError, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Draft:
 
         Raises:
             ReadOnlyError: uncommitted objects on the target, or a hook refused. NotFoundError: the target is gone.
-            UnknownOutcomeError: no answer came, and nobody can be asked.
+            UnknownOutcomeError: no answer came, and nobody can be asked. UnreachableError: it never reached the server.
         """
         try:
             return self.repository.merge(self.name, self.branch, message, metadata, squash=squash)
@@ -119,7 +119,7 @@ class Draft:
                 if landed is not None or refused.status == 409:
                     return landed.id if landed else None
             raise self._not_taken(refused) from refused
-        except UnreachableError as error:
+        except LostAnswerError as error:
             raise UnknownOutcomeError(
                 f"the lakeFS server was told to move {self.branch} and did not answer: {error.message}",
                 hint=f"when it answers, look whether `lakectl log` of {self.branch} has {self.token} in its metadata",

@@ -24,6 +24,13 @@ _REMEMBERED = 50_000
 _SEARCHED_COMMITS = 200
 
 
+class _Unknown:
+    """Stands for an answer that is not remembered; None is one that is."""
+
+
+_UNKNOWN = _Unknown()
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An object at a commit and its address in the store."""
@@ -51,8 +58,9 @@ class Objects:
     def find(self, commit: str, path: str) -> Found | None:
         """What lies at a path of a commit."""
         key = (commit, path)
-        if key in self._found:
-            return self._found[key]
+        known = self._found.get(key, _UNKNOWN)
+        if not isinstance(known, _Unknown):
+            return known
         stored = self._repository.stat(commit, path)
         found = self._measured(commit, stored) if stored else None
         self._remember(key, found)

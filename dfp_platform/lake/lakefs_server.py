@@ -71,13 +71,12 @@ class LostAnswerError(UnreachableError):
 
 
 class Server:
-    """One lakeFS server, with the keys of lakeFS's own standard places (``LAKECTL_…``, ``~/.lakectl.yaml``)."""
+    """One lakeFS server. Args: `open_client` makes a client of it, with connections of its own."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        pool = self.sdk.objects_api.api_client.rest_client.pool_manager
-        pool.connection_pool_kw["retries"] = False  # a retry that `ask` does not know of would hide a lost answer
-        self.address = client.config.host.removesuffix("/api/v1")
+    def __init__(self, open_client: Callable[[], Client]) -> None:
+        self._open_client = open_client
+        self._client, self._process = open_client(), os.getpid()
+        self.address = self._client.config.host.removesuffix("/api/v1")
         try:
             config = self.ask(self.sdk.config_api.get_config)
         except (Refused, ValueError) as error:
@@ -92,6 +91,13 @@ class Server:
         self.storage = storage.blockstore_type if storage else "s3"
         self.default_namespace = (storage.default_namespace_prefix or "") if storage else ""
         self._refuse_if_too_old()
+
+    @property
+    def client(self) -> Client:
+        """lakeFS's own client. A forked child has another: it must not speak over its parent's connections."""
+        if self._process != os.getpid():
+            self._client, self._process = self._open_client(), os.getpid()
+        return self._client
 
     @property
     def sdk(self) -> LakeFSClient:
@@ -187,12 +193,16 @@ def connect() -> Server:
     for name, value in settings().lakectl_environment().items():
         os.environ.setdefault(name, value)
     named = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("LAKECTL_")))
-    return _connect(named, os.getpid())
+    return _connect(named)
 
 
 @lru_cache(maxsize=16)
-def _connect(named: tuple[tuple[str, str], ...], process: int) -> Server:
-    """Sockets cannot be shared with a forked child, so each process has its own."""
+def _connect(named: tuple[tuple[str, str], ...]) -> Server:
+    return Server(_open_client)
+
+
+def _open_client() -> Client:
+    """A client with the keys of lakeFS's own standard places (``LAKECTL_…``, ``~/.lakectl.yaml``)."""
     try:
         import lakefs
     except ImportError as error:
@@ -211,7 +221,9 @@ def _connect(named: tuple[tuple[str, str], ...], process: int) -> Server:
         raise ConfigurationError(
             "no lakeFS server is named", hint="set LAKECTL_SERVER_ENDPOINT_URL", setting="lakefs_endpoint_url"
         )
-    return Server(client)
+    pool = client.sdk_client.objects_api.api_client.rest_client.pool_manager
+    pool.connection_pool_kw["retries"] = False  # a retry that `ask` does not know of would hide a lost answer
+    return client
 
 
 def _words(failure: Exception) -> str:

@@ -245,6 +245,16 @@ def test_a_write_without_any_answer_is_of_unknown_outcome(double, lake):
     assert contents(lake) == {"a": b"1"}  # here it had landed
 
 
+def test_a_write_that_never_reached_the_server_may_be_tried_again(double, lake, monkeypatch):
+    lake.resolve("main")
+    double.faults.append(Fault("POST .*/merge/main", "status", times=100, status=429))
+    with pytest.raises(UnreachableError):
+        put(lake, a=b"1")
+    double.faults.clear()
+    put(lake, a=b"1")
+    assert [commit.message for commit in lake.log()] == ["put a", "Repository created"]
+
+
 def test_a_branch_that_was_perhaps_made_is_not_made_again(double, lake):
     double.faults.append(Fault("POST .*/branches$", "lost"))
     with pytest.raises(UnknownOutcomeError):

@@ -173,13 +173,14 @@ def test_a_fork_speaks_to_the_server_over_connections_of_its_own(double, lake):
     child = os.fork()
     if child == 0:
         try:
-            put(LakeFSLake(name_of(lake)), child=b"1")
+            put(lake, child=b"1")
+            put(LakeFSLake(name_of(lake)), grandchild=b"1")
             os._exit(7)
         finally:
             os._exit(1)
     put(lake, parent=b"1")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert paths(lake) == ["before", "child", "parent"]
+    assert paths(lake) == ["before", "child", "grandchild", "parent"]
 
 
 def test_a_server_that_knows_neither_squashing_nor_hiding_nor_empty_merges_will_do(tmp_path, monkeypatch):
