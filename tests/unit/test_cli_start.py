@@ -8,7 +8,21 @@ import time
 
 import pytest
 
-HEAVY = ("dagster", "torch", "mlflow", "feast", "pandas", "polars", "pyarrow", "pyiceberg", "dlt", "dbt", "pygit2")
+HEAVY = (
+    "dagster",
+    "torch",
+    "mlflow",
+    "feast",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "pyiceberg",
+    "dlt",
+    "dbt",
+    "pygit2",
+    "lakefs",
+    "lakefs_sdk",
+)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lake", "--help"]])
