@@ -30,14 +30,15 @@ ASSETS = ("reports/a", "reports/b", "reports/c")
 
 @dataclass
 class Toy:
-    """The small code location with its own lake and its own Dagster instance."""
+    """The small code location with its own lake and its own Dagster instance. `address`: of a lake elsewhere."""
 
     home: Path
     instance: dg.DagsterInstance
+    address: str = ""
 
     @property
     def lake(self) -> Lake:
-        return open_lake(settings().lake_uri, create=True)
+        return open_lake(self.address or self.home / "lake", create=True)
 
     @property
     def graph(self) -> Graph:

@@ -36,8 +36,8 @@ __all__ = [
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     use_lakefs(monkeypatch, tmp_path)
     monkeypatch.setenv("DFP_HOME", str(tmp_path))
-    monkeypatch.setenv("DFP_LAKE", new_repository())
+    monkeypatch.setenv("DFP_LAKE", address := new_repository())
     settings.cache_clear()
     with project_instance(PROJECT_ROOT, tmp_path / "dagster") as instance:
-        yield Toy(tmp_path, instance)
+        yield Toy(tmp_path, instance, address)
     settings.cache_clear()
