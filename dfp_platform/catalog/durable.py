@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.serializers import ToOutputFile
@@ -29,11 +30,19 @@ def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
 
 
 def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
-    """Make every file that these snapshots brought durable. What an object store acknowledged, it keeps."""
+    """Make every file that these snapshots brought durable, and young: garbage collection leaves it alone.
+
+    What an object store acknowledged, it keeps. Raises CommitFailedException: a file is gone.
+    """
     paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
     local = [found for found in (local_path(path, io) for path in paths) if found is not None]
     for path in local:
-        _sync(path)
+        try:
+            with suppress(PermissionError):  # a file of somebody else, which is not ours to collect either
+                os.utime(path)
+            _sync(path)
+        except FileNotFoundError as error:
+            raise CommitFailedException(f"{path}, which the commit adds, is gone: write the rows again") from error
     _sync_folders(local)
 
 

@@ -143,9 +143,10 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         properties: Properties = EMPTY_DICT,
     ) -> Table:
         staged = self._create_staged_table(identifier, schema, location, partition_spec, sort_order, properties)
-        write_metadata(staged.metadata, staged.io, staged.metadata_location)
-        pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
-        self._add(staged.name(), pointer, message="create")
+        with self.lake.lease(f"create {'.'.join(staged.name())}"):
+            write_metadata(staged.metadata, staged.io, staged.metadata_location)
+            pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
+            self._add(staged.name(), pointer, message="create")
         return self.load_table(identifier)
 
     def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
@@ -159,7 +160,9 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             provider = load_location_provider(metadata.location, metadata.properties)
             metadata, metadata_location = forced, provider.new_table_metadata_file_location(version)
             write_metadata(metadata, io, metadata_location)
-        self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
+        with self.lake.lease(f"register {'.'.join(name)}"):
+            sync_snapshots(metadata.snapshots, io)
+            self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
         return self.load_table(name)
 
     def drop_table(self, identifier: AnyIdentifier) -> None:
@@ -222,8 +225,9 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
                 staged = self._stage(head, name, base, requirements, updates)
             return {pointer_path(name): staged.pointer.to_bytes()}
 
-        operation = _operation(updates)
-        self._swap(changed, message=f"{operation} {'.'.join(name)}", metadata={"table": ".".join(name)})
+        message = f"{_operation(updates)} {'.'.join(name)}"
+        with self.lake.lease(message):
+            self._swap(changed, message=message, metadata={"table": ".".join(name)})
         assert staged is not None  # `changed` ran
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.pointer.metadata_location)
 

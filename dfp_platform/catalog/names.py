@@ -50,6 +50,11 @@ def is_pointer(path: str) -> bool:
     return path.startswith(TABLES) and path.count("/") == 2 and not path.endswith(f"/{_NAMESPACE_OBJECT}")
 
 
+def is_namespace(path: str) -> bool:
+    """Whether a lake path is that of a namespace's properties."""
+    return path.startswith(TABLES) and path.endswith(f"/{_NAMESPACE_OBJECT}")
+
+
 def namespace_of(path: str) -> Identifier:
     """The namespace of any object that the catalog keeps."""
     return tuple(unquote(level) for level in path.split("/")[1].split("."))

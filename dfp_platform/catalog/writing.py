@@ -5,9 +5,11 @@ Equal rows make no commit, so building a table again from equal inputs changes n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +38,19 @@ from dfp_platform.catalog.rows import RowSum, sum_rows
 from dfp_platform.catalog.table_sums import REMEMBERED, column_names, live_files, schema_hash
 from dfp_platform.errors import InputError, StaleHeadError, UnknownOutcomeError
 
+Write = TypeVar("Write", bound=Callable[..., "WriteResult"])
+
+
+def _under_lease(write: Write) -> Write:
+    """Files lie there before a branch names them: meanwhile garbage collection waits for this writer."""
+
+    @wraps(write)
+    def leased(catalog: LakeCatalog, identifier: str | Identifier, *rest: Any, **options: Any) -> WriteResult:
+        with catalog.lake.lease(f"write {identifier}"):
+            return write(catalog, identifier, *rest, **options)
+
+    return leased  # type: ignore[return-value]
+
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
@@ -56,6 +71,7 @@ class WriteResult:
     snapshot_id: int | None
 
 
+@_under_lease
 def overwrite(
     catalog: LakeCatalog,
     identifier: str | Identifier,
@@ -96,6 +112,7 @@ def overwrite(
     return draft.replace_rows(files, counted.total)
 
 
+@_under_lease
 def register_files(
     catalog: LakeCatalog,
     identifier: str | Identifier,

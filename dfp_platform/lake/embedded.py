@@ -6,14 +6,14 @@ import difflib
 import hashlib
 import io
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from dfp_platform.errors import (
     AlreadyExistsError,
+    CorruptLakeError,
     InvalidNameError,
     NotFoundError,
     ReadOnlyError,
@@ -21,12 +21,15 @@ from dfp_platform.errors import (
 )
 from dfp_platform.lake.ancestry import descends, merge_bases
 from dfp_platform.lake.folder import LakeFolder
+from dfp_platform.lake.forgotten import Forgotten
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
 from dfp_platform.lake.index import ProvenanceIndex
-from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
+from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name, is_ref_name
+from dfp_platform.lake.leases import Leases
 from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
 from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
+from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.lake.trees import Trees
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
@@ -64,6 +67,8 @@ class EmbeddedLake(Lake):
         self._store.mend_if_restarted()
         self._trees = Trees(self._store)
         self._files = ObjectFiles(folder.objects)
+        self._leases = Leases(folder.leases)
+        self._forgotten = Forgotten(folder.forgotten)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
         self._measured: dict[Oid, tuple[int, str]] = {}
 
@@ -112,14 +117,15 @@ class EmbeddedLake(Lake):
         expect: CommitId | None = None,
     ) -> CommitId:
         self._expected(branch, self._head(branch), expect)
-        blobs = self._stage(changes, self._head(branch))
 
         def rebuild(head: Oid) -> Oid | None:
             before = self._store.commit(head).tree
             after = self._trees.keep(self._trees.apply(before, blobs))
             return None if after == before else self._store.write_commit(after, [head], message, metadata)
 
-        return self._advance(branch, rebuild, expect)
+        with self.lease(f"commit to {branch}") if changes else nullcontext():
+            blobs = self._stage(changes, self._head(branch))
+            return self._advance(branch, rebuild, expect)
 
     def merge(
         self,
@@ -131,9 +137,8 @@ class EmbeddedLake(Lake):
         expect: CommitId | None = None,
         resolved: Mapping[str, Content] | None = None,
     ) -> CommitId:
-        theirs = self._resolve(source)
+        theirs = self._resolve_kept(source)
         self._expected(into, self._head(into), expect)
-        settled = self._stage(resolved or {}, theirs)
 
         def rebuild(head: Oid) -> Oid | None:
             bases = merge_bases(self._store.commit, head, [theirs])
@@ -147,17 +152,19 @@ class EmbeddedLake(Lake):
             after = self._trees.keep(self._trees.apply(merged.tree, settled))
             return None if after == before else self._store.write_commit(after, [head, theirs], message, metadata)
 
-        return self._advance(into, rebuild, expect)
+        with self.lease(f"merge {source} into {into}"):
+            settled = self._stage(resolved or {}, theirs)
+            return self._advance(into, rebuild, expect)
 
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:
         self._store.begin()
-        undone = self._store.commit(self._resolve(commit))
+        undone = self._store.commit(self._resolve_kept(commit))
         subject = next(iter(undone.as_record().message.splitlines()), undone.oid.hex())
         text = message or f"revert: {subject}"
         facts = {"reverts": undone.oid.hex(), **(metadata or {})}
-        parent = self._store.commit(undone.parents[0]).tree if undone.parents else None
+        parent = self._store.commit(self._forgotten.refuse(undone.parents[0])).tree if undone.parents else None
 
         def rebuild(head: Oid) -> Oid | None:
             if not descends(self._store.commit, head, undone.oid):
@@ -175,18 +182,6 @@ class EmbeddedLake(Lake):
 
         return self._advance(branch, rebuild, None)
 
-    @contextmanager
-    def transaction(self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None) -> Iterator[str]:
-        self._head(branch)
-        name = f"tx-{secrets.token_hex(8)}"
-        try:
-            self.create_branch(name, branch)
-            yield name
-            self.merge(name, branch, message=message, metadata=metadata)
-        finally:
-            with suppress(NotFoundError):
-                self.delete_branch(name)
-
     # -- refs ---------------------------------------------------------------------------------------------------
 
     def branches(self) -> dict[str, CommitId]:
@@ -197,7 +192,7 @@ class EmbeddedLake(Lake):
         with self._store.refs_locked():
             if self._store.ref(TAGS + name) is not None:
                 raise AlreadyExistsError(f"{name} is a tag already", hint="choose another name", branch=name)
-            target = self._resolve(source)
+            target = self._resolve_kept(source)
             if not self._store.move_ref(BRANCHES + name, None, target):
                 raise AlreadyExistsError(
                     f"branch {name} is there already", hint="choose another name, or delete it first", branch=name
@@ -220,7 +215,7 @@ class EmbeddedLake(Lake):
         with self._store.refs_locked():
             if self._store.ref(BRANCHES + name) is not None:
                 raise AlreadyExistsError(f"{name} is a branch already", hint="choose another name", tag=name)
-            target = self._resolve(ref)
+            target = self._resolve_kept(ref)
             if not self._store.move_ref(TAGS + name, None, target) and self._store.ref(TAGS + name) != target:
                 raise AlreadyExistsError(
                     f"tag {name} names another commit", hint="tags never move: choose another name", tag=name
@@ -264,12 +259,20 @@ class EmbeddedLake(Lake):
     def verify(self) -> Sequence[str]:
         from dfp_platform.lake.verification import damages
 
-        return damages(GitStore(self._folder), self._files)
+        return damages(GitStore(self._folder), self._files, skip=self._forgotten.commits())
+
+    def lease(self, what: str) -> AbstractContextManager[None]:
+        return self._leases.hold(what)
+
+    def sweeper(self) -> Sweeper:
+        from dfp_platform.lake.sweeping import EmbeddedSweeper
+
+        return EmbeddedSweeper(GitStore(self._folder), self._files, self._leases, self._forgotten)
 
     # -- inside: names ------------------------------------------------------------------------------------------
 
     def _resolve(self, ref: str) -> Oid:
-        if _is_ref_name(ref):
+        if is_ref_name(ref):
             for kind in (BRANCHES, TAGS):
                 if (target := self._store.ref(kind + ref)) is not None:
                     return target
@@ -277,9 +280,13 @@ class EmbeddedLake(Lake):
                 return found
         raise self._unknown(ref, "branch, tag or commit")
 
+    def _resolve_kept(self, ref: str) -> Oid:
+        """The commit a ref names, for a ref that shall reach it too. Raises NotFoundError: collected as garbage."""
+        return self._forgotten.refuse(self._resolve(ref))
+
     def _head(self, branch: str) -> Oid:
         """Where a branch stands. Raises ReadOnlyError for a tag or commit, NotFoundError."""
-        head = self._store.ref(BRANCHES + branch) if _is_ref_name(branch) else None
+        head = self._store.ref(BRANCHES + branch) if is_ref_name(branch) else None
         if head is not None:
             return head
         self._resolve(branch)
@@ -354,7 +361,8 @@ class EmbeddedLake(Lake):
         else:
             for at in (head, *self._store.refs(BRANCHES).values(), *self._store.refs(TAGS).values()):
                 if (blob := self._index.small_object(at, found.sha256)) is not None:
-                    return blob
+                    with suppress(CorruptLakeError):  # the index remembers what has been collected as garbage
+                        return self._store.write_blob(self._store.read(blob))
         raise NotFoundError(
             f"the lake holds no object with the content of {found.path} (sha256 {found.sha256})",
             hint="commit its bytes instead of its ObjectStat",
@@ -387,10 +395,3 @@ class EmbeddedLake(Lake):
 def _measure(blob: bytes) -> tuple[int, str]:
     pointer = Pointer.decode(blob)
     return (len(blob), hashlib.sha256(blob).hexdigest()) if pointer is None else (pointer.size, pointer.sha256)
-
-
-def _is_ref_name(name: str) -> bool:
-    """Whether `name` could be a branch, a tag or a commit id."""
-    with suppress(InvalidNameError):
-        return bool(checked_ref_name(name))
-    return False

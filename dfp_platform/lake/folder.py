@@ -33,6 +33,9 @@ class LakeFolder:
         objects/     immutable files by sha-256
         warehouse/   table files of every branch, kept by the catalog
         journal/     what git objects are mended from after a power cut
+        leases/      writers under way
+        forgotten    commits whose files garbage collection may have removed
+        sweeps       changes with every removal of git objects
         index.db     provenance, derived from refs.git
     """
 
@@ -43,6 +46,9 @@ class LakeFolder:
         self.objects = self.root / "objects"
         self.warehouse = self.root / "warehouse"
         self.journal = self.root / "journal"
+        self.leases = self.root / "leases"
+        self.forgotten = self.root / "forgotten"
+        self.sweeps = self.root / "sweeps"
         self.refs_lock = self.root / "refs.lock"
         self.index = self.root / "index.db"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel, ObjectType, Option
 
-from dfp_platform.errors import CorruptLakeError, UnknownOutcomeError
+from dfp_platform.errors import CorruptLakeError, NotFoundError, UnknownOutcomeError
 from dfp_platform.lake.durable import locked_file, sync_file, sync_folder, write_whole_file
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.journal import GitObject, Journal, oid_of
@@ -66,6 +66,7 @@ class GitStore:
     def __init__(self, folder: LakeFolder) -> None:
         self.folder = folder.repository
         self._lock = folder.refs_lock
+        self._sweeps = folder.sweeps
         self._journal = Journal(folder.journal)
         self._local = threading.local()
         self._commits: dict[Oid, StoredCommit] = {}
@@ -90,6 +91,7 @@ class GitStore:
     def begin(self) -> None:
         """From here on, what this thread writes belongs to the next ref it moves; what a failed attempt wrote, not."""
         self._local.unkept = []
+        self._local.sweep = self._last_sweep()
 
     def read(self, oid: Oid) -> bytes:
         """The bytes of an object. Raises CorruptLakeError if it is missing or damaged."""
@@ -185,6 +187,7 @@ class GitStore:
         if after is None:
             self._delete_ref(name)
         else:
+            self._survive_sweep(after)
             self._journal.append(self._unkept)
             self.begin()
             self._write_ref(name, after)
@@ -241,6 +244,57 @@ class GitStore:
         except CorruptLakeError:
             return False
         return True
+
+    # -- sweeping -----------------------------------------------------------------------------------------------
+
+    def objects(self) -> Iterator[Oid]:
+        """Every object there is, reachable or not."""
+        self._local.pid = None
+        return (oid.raw for oid in self._repository.odb)
+
+    def is_commit(self, oid: Oid) -> bool:
+        """Whether an object is a commit."""
+        return self._read(oid)[0] == ObjectType.COMMIT
+
+    def announce_sweep(self) -> None:
+        """Tell every writer under way that objects go now: it writes its own again. Hold `refs_locked`."""
+        write_whole_file(self._sweeps, os.urandom(8).hex().encode())
+
+    def _last_sweep(self) -> tuple[int, int] | None:
+        try:
+            found = self._sweeps.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def _survive_sweep(self, target: Oid) -> None:
+        """If objects were swept since this write began, write its own again and look whether the others are there."""
+        if getattr(self._local, "sweep", last := self._last_sweep()) == last:
+            return
+        self._local.pid, self._local.sweep = None, last
+        for kind, data in self._unkept:
+            self._repository.odb.write(kind, data)  # does nothing where the object is
+        if (missing := self._first_missing(target)) is not None:
+            raise NotFoundError(
+                f"git object {missing.hex()}, which this write builds on, was collected as garbage meanwhile",
+                hint="build on something that a branch or tag reaches",
+                commit=target.hex(),
+            )
+
+    def _first_missing(self, target: Oid) -> Oid | None:
+        """An object of a commit, its tree and its parents that is not there."""
+        stack = [target]
+        stack += self._parse_commit(target).parents
+        while stack:
+            oid = stack.pop()
+            found = self._repository.get(pygit2.Oid(raw=oid))
+            if found is None:
+                return oid
+            if isinstance(found, pygit2.Commit):
+                stack.append(found.tree_id.raw)
+            elif isinstance(found, pygit2.Tree):
+                stack += [entry.id.raw for entry in found]
+        return None
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dfp_platform.errors import InvalidNameError
+from dfp_platform.errors import InvalidNameError, NotFoundError, ReadOnlyError
+from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 Content = bytes | Path | BinaryIO | ObjectStat | None
@@ -119,14 +121,41 @@ class Lake(ABC):
         Raises MergeConflictError where a later commit changed the same paths again.
         """
 
-    @abstractmethod
-    def transaction(
-        self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None
-    ) -> AbstractContextManager[str]:
+    @contextmanager
+    def transaction(self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None) -> Iterator[str]:
         """An ephemeral branch, made from `branch`, that is merged into it on success and deleted either way.
 
         Yields the ephemeral branch's name. An error inside leaves `branch` as it was.
+
+        Raises:
+            ReadOnlyError: `branch` is a tag or a commit. NotFoundError: no such branch.
         """
+        if branch not in self.branches():
+            self.resolve(branch)
+            raise ReadOnlyError(f"{branch} is a tag or a commit", hint="make a branch from it", ref=branch)
+        name = f"tx-{secrets.token_hex(8)}"
+        try:
+            self.create_branch(name, branch)
+            yield name
+            self.merge(name, branch, message=message, metadata=metadata)
+        finally:
+            with suppress(NotFoundError):
+                self.delete_branch(name)
+
+    def lease(self, what: str) -> AbstractContextManager[None]:
+        """While inside, garbage collection removes nothing that was written since it was entered, by anyone.
+
+        For writers whose files lie there a while before a branch names them. A keeper that knows no leases leaves
+        them to the grace period.
+
+        Args:
+            what: who writes what, for people.
+        """
+        return nullcontext()
+
+    def sweeper(self) -> Sweeper:
+        """What this keeper does for garbage collection (`catalog.collection` runs it)."""
+        return Sweeper()
 
     # -- refs ---------------------------------------------------------------------------------------------------
 
@@ -197,6 +226,11 @@ def checked_ref_name(name: str) -> str:
             name=name,
         )
     return name
+
+
+def is_ref_name(name: str) -> bool:
+    """Whether `name` could be a branch, a tag or a commit id."""
+    return _REF.fullmatch(name) is not None
 
 
 def checked_path(path: str) -> str:

@@ -26,6 +26,8 @@ MAGIC = b"dfp-object v1\n"
 
 CHUNK = 1 << 20
 
+_ASIDE = "swept-"
+
 Progress = Callable[[str, int], None]
 """Called while a big object streams in: its lake path, and the bytes taken so far."""
 
@@ -104,11 +106,12 @@ class ObjectFiles:
     def holds(self, pointer: Pointer, path: str) -> bool:
         """Whether the bytes are here, under the suffix of `path` too from now on; their age starts again."""
         wanted = self._name(pointer.sha256, suffix_of(path))
-        if wanted.exists() or self._link(pointer, wanted):
+        try:
             with suppress(PermissionError):  # the file of another user of the same lake
-                os.utime(wanted)
+                os.utime(wanted)  # first: garbage collection may be about to take it
             return wanted.stat().st_size == pointer.size
-        return False
+        except FileNotFoundError:
+            return self._link(pointer, wanted) and self.holds(pointer, path)
 
     def keep_small(self, content: bytes, path: str) -> Path:
         """A file with the bytes of an object that lies in git, for engines that want one."""
@@ -136,12 +139,25 @@ class ObjectFiles:
 
     def _any_file_of(self, sha256: str) -> Path | None:
         """Some file with these bytes, whatever its suffix."""
-        return next(iter(sorted(self._name(sha256, "").parent.glob(f"{sha256}*"))), None)
+        found = [*self._name(sha256, "").parent.glob(f"{sha256}*"), *self._incoming.glob(f"{_ASIDE}{sha256}*")]
+        return min(found, default=None)
+
+    def aside(self, name: str) -> Path:
+        """Where garbage collection puts a file of this name while it makes up its mind; it is still found by digest."""
+        self._incoming.mkdir(exist_ok=True)
+        return self._incoming / f"{_ASIDE}{name}"
+
+    def restore_aside(self) -> None:
+        """Put back what a garbage collection that was killed left aside."""
+        for file in self._incoming.glob(f"{_ASIDE}*"):
+            with suppress(FileNotFoundError):
+                name = file.name.removeprefix(_ASIDE)
+                os.rename(file, self.folder / name[:2] / name)
 
     def sweep_incoming(self, *, older_than_s: float = 86_400.0) -> None:
         """Remove what writers left half way when they died."""
         now = time.time()
-        for leftover in self._incoming.glob("*"):
+        for leftover in self._incoming.glob("[!s]*"):
             try:
                 if now - leftover.stat().st_mtime > older_than_s:
                     leftover.unlink()
@@ -196,6 +212,8 @@ class ObjectFiles:
         self._incoming.mkdir(exist_ok=True)
         try:
             os.link(other, temporary)
+        except FileNotFoundError:  # garbage collection took it this very moment
+            return False
         except OSError:  # a file system without hard links
             shutil.copyfile(other, temporary)
             temporary.chmod(0o444)

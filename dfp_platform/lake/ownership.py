@@ -11,12 +11,13 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, Literal
 
 from dfp_platform.errors import DfpError, FencedError, NotFoundError, ReadOnlyError, StaleHeadError
 from dfp_platform.lake.interface import Content, Lake
+from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 OWNER_PATH = "_run/owner"
@@ -292,6 +293,12 @@ class OwnedLake(Lake):
 
     def verify(self) -> Sequence[str]:
         return self._lake.verify()
+
+    def lease(self, what: str) -> AbstractContextManager[None]:
+        return self._lake.lease(f"run {self._run_id}: {what}")
+
+    def sweeper(self) -> Sweeper:
+        raise _refused("collect garbage")
 
 
 def _refused(what: str) -> DfpError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,18 +56,60 @@ def pack(store: GitStore) -> int:
         return len(loose)
 
 
-def _write_pack(repository: Path, objects: Iterable[Oid]) -> None:
-    """Pack these objects, on disk when this returns."""
+def packs_are_older(store: GitStore, moment: float) -> bool:
+    """Whether every pack was last written to, or relied on, before `moment` (seconds since the epoch)."""
+    return all(_last_used(pack) < moment for pack in (store.folder / "objects" / "pack").glob("*.pack"))
+
+
+def repack_without(
+    store: GitStore, garbage: Collection[Oid], *, reachable: Callable[[], Collection[Oid]], older_than: float
+) -> bool:
+    """Write what all packs hold, but for `garbage`, into one pack in their stead; False if that has become needed.
+
+    The new pack is on disk before the old ones go. Whoever is killed between leaves every object there, some twice.
+    """
+    place = store.folder / "objects" / "pack"
+    with locked_file(store.folder / "pack.lock", wait=False) as mine:
+        if not mine:
+            return False
+        before = set(place.glob("pack-*"))
+        kept = _packed(store) - set(garbage)
+        young = _write_pack(store.folder, kept) if kept else set()
+        with store.refs_locked():
+            if not all(_last_used(file) < older_than for file in before) or not set(garbage).isdisjoint(reachable()):
+                for file in young:
+                    file.unlink()
+                return False
+            store.announce_sweep()
+            for file in sorted(before - young, key=lambda file: file.suffix != ".idx"):
+                file.unlink(missing_ok=True)
+            sync_folder(place)
+    return True
+
+
+def _last_used(file: Path) -> float:
+    return file.stat().st_mtime
+
+
+def _packed(store: GitStore) -> set[Oid]:
+    """Every object that lies in a pack."""
+    return set(store.objects()) - store.loose_objects().keys()
+
+
+def _write_pack(repository: Path, objects: Iterable[Oid]) -> set[Path]:
+    """Pack these objects, on disk when this returns; the files that are new."""
     place = repository / "objects" / "pack"
     builder = pygit2.PackBuilder(pygit2.Repository(str(repository)))
     for oid in objects:
         builder.add(pygit2.Oid(raw=oid))
     before = set(place.iterdir())
     builder.write(str(place))
-    for file in set(place.iterdir()) - before or before:
+    young = set(place.iterdir()) - before
+    for file in young or before:
         with file.open("rb") as stream:
             sync_file(stream.fileno())
     sync_folder(place)
+    return young
 
 
 def _sweep_half_written(folder: Path, *, older_than_s: float = 86_400.0) -> None:

@@ -96,6 +96,17 @@ class Trees:
         merged.tree = self._merge(base, ours, theirs, "", merged)
         return merged
 
+    def reach(self, root: Oid | None, seen: set[Oid], *, leaf: bool = False) -> Iterator[Oid]:
+        """Every blob beneath a tree, but nothing beneath the trees in `seen`, to which all that are met are added."""
+        if root is None or root in seen:
+            return
+        seen.add(root)
+        for name, oid in self.entries(root).items():
+            if leaf:
+                yield oid
+            else:
+                yield from self.reach(oid, seen, leaf=_is_shard(name))
+
     def keep(self, tree: Oid | None) -> Oid:
         """The tree as git names it, the empty one too."""
         return self._store.write_tree(b"") if tree is None else tree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from dfp_platform.errors import CorruptLakeError
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid, StoredCommit
@@ -11,19 +11,23 @@ from dfp_platform.lake.objects import CHUNK, ObjectFiles, Pointer
 from dfp_platform.lake.trees import Trees
 
 
-def damages(store: GitStore, files: ObjectFiles) -> Sequence[str]:
+def damages(store: GitStore, files: ObjectFiles, *, skip: Collection[Oid] = ()) -> Sequence[str]:
     """One sentence for each thing that a ref reaches and that is missing or does not match its digest.
 
     Args:
         store: opened for this alone, so that nothing is answered from a cache.
+        skip: commits whose files may have been collected as garbage.
     """
     trees = Trees(store)
     found: list[str] = []
     checked: dict[str, str | None] = {}
     seen: set[tuple[str, Oid]] = set()
     for commit in _history(store, found):
+        if commit.oid in skip:
+            continue
         try:
-            before = store.commit(commit.parents[0]).tree if commit.parents else None
+            known = bool(commit.parents) and commit.parents[0] not in skip
+            before = store.commit(commit.parents[0]).tree if known else None
             for path, _, blob in trees.diff(before, commit.tree):
                 if blob is not None and (path, blob) not in seen:
                     seen.add((path, blob))
