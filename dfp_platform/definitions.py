@@ -8,6 +8,7 @@ from dfp_platform.assets import features, mobile, models, raw, reports, tables
 from dfp_platform.publishing.executor import publishing
 from dfp_platform.publishing.job import publish_job
 from dfp_platform.publishing.launch import MAIN_JOB
+from dfp_platform.publishing.maintenance import maintain_job, maintain_weekly
 from dfp_platform.resources.dbt import DbtResource
 from dfp_platform.resources.io_managers import io_managers
 from dfp_platform.resources.lake import LakeResource
@@ -39,7 +40,8 @@ def compose() -> dg.Definitions:
     return dg.Definitions(
         assets=[*(asset for room in _ROOMS for asset in room.assets), tables.dbt_tables()],
         asset_checks=[check for room in _ROOMS for check in room.checks],
-        jobs=[main_line, publish_job],
+        jobs=[main_line, publish_job, maintain_job],
+        schedules=[maintain_weekly],
         sensors=[reconcile_runs],
         resources={
             "lake": lake,

@@ -34,15 +34,15 @@ def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
 
     What an object store acknowledged, it keeps. Raises CommitFailedException: a file is gone.
     """
-    paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
-    local = [found for found in (local_path(path, io) for path in paths) if found is not None]
-    for path in local:
-        try:
+    try:
+        paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
+        local = [found for found in (local_path(path, io) for path in paths) if found is not None]
+        for path in local:
             with suppress(PermissionError):  # a file of somebody else, which is not ours to collect either
                 os.utime(path)
             _sync(path)
-        except FileNotFoundError as error:
-            raise CommitFailedException(f"{path}, which the commit adds, is gone: write the rows again") from error
+    except FileNotFoundError as error:
+        raise CommitFailedException(f"a file that the commit adds is gone: write the rows again ({error})") from error
     _sync_folders(local)
 
 

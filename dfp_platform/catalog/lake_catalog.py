@@ -248,11 +248,11 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         if before is not None and base is not None and young.metadata == before:
             return Staged(base, base, before)
         metadata = with_forced_properties(young.metadata)
+        known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
+        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
         pointer = pointer_for(metadata, young.metadata_location, young.io, before=before, base=base)
         if before is not None and base is not None and repeats(base, pointer, updates):
             return Staged(base, base, before)
-        known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
-        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
         write_metadata(metadata, young.io, young.metadata_location)
         return Staged(base, pointer, metadata)
 

@@ -35,6 +35,21 @@ class Replacement(_OverwriteFiles):
         return summary
 
 
+class Compaction(Replacement):
+    """A `Replacement` whose rows are the same as before: operation `replace`."""
+
+    def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
+        counted = super()._summary(snapshot_properties)  # pyiceberg counts for other operations only
+        return Summary(Operation.REPLACE, **counted.additional_properties)
+
+
+def compaction(transaction: Transaction) -> Compaction:
+    """A snapshot to fill like a `replacement`, by files with the same rows as those that go."""
+    producer = Compaction(operation=Operation.OVERWRITE, transaction=transaction, io=transaction._table.io)
+    producer.delete_by_predicate(AlwaysTrue())  # concurrent changes of any row are a conflict
+    return producer
+
+
 def replacement(transaction: Transaction, *, intent: str) -> Replacement:
     """A snapshot to fill with `delete_data_file` and `append_data_file`; stage it by leaving its `with` block."""
     first = transaction.table_metadata.current_snapshot() is None

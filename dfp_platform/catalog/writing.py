@@ -179,7 +179,7 @@ class _Draft:
         """Commit what is staged beside rows: a new empty table, properties; nothing if nothing is."""
         snapshot = self.metadata.current_snapshot()
         location = self.transaction._table.metadata_location
-        with _translated(self.name):
+        with translated(self.name):
             table = self.transaction.commit_transaction()
         changed = self.base is None or table.metadata_location != location
         snapshot_id = snapshot.snapshot_id if snapshot else None
@@ -193,7 +193,7 @@ class _Draft:
 
     def replace_files(self, added: Sequence[DataFile], gone: Iterable[DataFile], *, intent: str) -> WriteResult:
         location = self.transaction._table.metadata_location
-        with _translated(self.name):
+        with translated(self.name):
             with replacement(self.transaction, intent=intent) as snapshot:
                 for file in gone:
                     snapshot.delete_data_file(file)
@@ -218,7 +218,7 @@ def _draft(
     if not catalog.table_exists(name):
         schema = assign_fresh_schema_ids(wanted)
         spec = _identity_spec(schema, partition)
-        with _translated(name):
+        with translated(name):
             staged = catalog.create_table_transaction(
                 name, schema, partition_spec=spec, properties=dict(properties or {})
             )
@@ -305,7 +305,8 @@ def _common_schema(files: Sequence[str], io: FileIO) -> pa.Schema:
 
 
 @contextmanager
-def _translated(name: Identifier) -> Iterator[None]:
+def translated(name: Identifier) -> Iterator[None]:
+    """Errors of pyiceberg's commits as ours: StaleHeadError, UnknownOutcomeError."""
     try:
         yield
     except CommitStateUnknownException as error:

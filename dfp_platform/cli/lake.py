@@ -12,7 +12,7 @@ import typer
 
 from dfp_platform.cli import code_location
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
-from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
+from dfp_platform.errors import InvalidNameError, NotFoundError
 from dfp_platform.schemas import MAIN, Commit, Difference
 
 if TYPE_CHECKING:
@@ -258,18 +258,3 @@ def _write(lake: Lake, ref: str, path: str) -> None:
 
     with lake.open(ref, path) as stream:
         shutil.copyfileobj(stream, sys.stdout.buffer)
-
-
-@app.command()
-def verify(as_json: Json = False) -> None:
-    """Read again everything that any ref reaches, and compare it with its digest."""
-    lake = opened()
-    problems = list(lake.verify())
-    if as_json:
-        print_json({"lake": lake.uri, "problems": problems})
-    elif not problems:
-        out().print("the lake is whole")
-    if problems:
-        raise CorruptLakeError(
-            "\n".join(["the lake is damaged:", *problems]), hint="restore the named objects from a copy of the lake"
-        )

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from dfp_platform.catalog import open_catalog, overwrite, register_files
-from dfp_platform.catalog.collection import Collected, collect_garbage
+from dfp_platform.catalog.collection import collect_garbage
 from dfp_platform.errors import CorruptLakeError, NotFoundError
 from dfp_platform.lake import Lake, open_lake
+from tests.garbage import DAY, age, days_ago, numbers, rows, swept, table_files
 
 BIG = b"big" * 10_000
-DAY = 86_400.0
-
-
-def rows(*numbers: int) -> pa.Table:
-    return pa.table({"number": pa.array(numbers, pa.int64())})
-
-
-def all_files(lake: Lake) -> Iterator[Path]:
-    return (file for file in Path(lake.uri).rglob("*") if file.is_file())
-
-
-@contextmanager
-def days_ago(days: float = 3.0) -> Iterator[None]:
-    """What is committed inside was committed then."""
-    with pytest.MonkeyPatch.context() as patch:
-        now = time.time
-        patch.setattr(time, "time", lambda: now() - days * DAY)
-        yield
 
 
 @pytest.fixture
@@ -42,25 +21,6 @@ def lake(tmp_path: Path) -> Lake:
     """Made three days ago, as no commit is older than its parent."""
     with days_ago():
         return open_lake(tmp_path / "lake", create=True)
-
-
-def age(lake: Lake, days: float = 3.0) -> None:
-    """Make every file look as if it had been written days ago."""
-    then = time.time() - days * DAY
-    for file in all_files(lake):
-        os.utime(file, (then, then))
-
-
-def swept(lake: Lake, **options: float) -> Collected:
-    return collect_garbage(open_lake(lake.uri), delete=True, **options)
-
-
-def table_files(lake: Lake) -> set[str]:
-    return {str(file) for file in Path(lake.warehouse).rglob("*") if file.is_file()}
-
-
-def numbers(lake: Lake, ref: str, table: str = "marts.apps") -> list[int]:
-    return sorted(open_catalog(lake, ref).load_table(table).scan().to_arrow()["number"].to_pylist())
 
 
 def test_a_lake_in_which_every_file_is_reached_has_no_garbage(lake: Lake) -> None:
@@ -162,7 +122,7 @@ def test_history_days_takes_files_of_old_commits_but_never_those_of_refs_or_wher
     assert [numbers(lake, ref) for ref in ("main", "third", "side", heads[3])] == [[5], [2], [3], [3]]
     assert numbers(lake, str(lake.show("main").parents[0])) == [5], "the parent of a head, for reverts"
     assert lake.read("third", "raw/a.bin") == BIG + b"2"
-    assert [commit.message for commit in lake.log("main")][0] == "5", "the log stays"
+    assert next(commit.message for commit in lake.log("main")) == "5", "the log stays"
     assert lake.verify() == []
     with pytest.raises(NotFoundError, match="garbage"):
         lake.create_branch("again", heads[0])

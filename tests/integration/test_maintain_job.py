@@ -1,0 +1,42 @@
+"""The job `maintain`, as the UI starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dfp_platform.catalog import open_catalog
+from dfp_platform.lake import open_lake
+from dfp_platform.publishing.maintenance import maintain_job
+from dfp_platform.settings import settings
+from tests.garbage import age, days_ago, numbers, rows, table_files
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DFP_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def test_the_job_compacts_expires_and_collects_and_rows_stay(home: Path) -> None:
+    with days_ago():
+        lake = open_lake(home / "lake", create=True)
+        open_catalog(lake).create_namespace("marts")
+        table = open_catalog(lake).create_table("marts.apps", rows().schema)
+        for number in range(4):
+            table.append(rows(number))
+    age(lake)
+    before = table_files(lake)
+    options = {"snapshot_days": 0.0, "delete": True, "grace_hours": 1.0, "history_days": 0.0}
+    config = {"ops": {name: {"config": options} for name in ("maintain_tables", "collect_lake_garbage")}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert maintain_job.execute_in_process(run_config=config, instance=instance).success
+        assert maintain_job.execute_in_process(run_config=config, instance=instance).success
+    table = open_catalog(lake).load_table("marts.apps")
+    assert numbers(lake, "main") == list(range(4))
+    assert (len(table.metadata.snapshots), len(list(table.scan().plan_files()))) == (1, 1)
+    assert before - table_files(lake), "files that nothing reaches are gone"
