@@ -1,7 +1,7 @@
 # Every command a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help env demo dev test check format lint types layers definitions shape bench clean
+.PHONY: help env demo dev test check format lint types layers definitions shape conformance-crashes bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,9 @@ definitions: $(DEV_ENV)
 
 shape: $(DEV_ENV)
 	@$(BIN)/python benchmarks/shape.py
+
+conformance-crashes: $(DEV_ENV) ## kill every act on a lake at every change of the disk (minutes)
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/integration/test_crashes.py tests/integration/test_many_writers.py
 
 bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where the time goes
 	@$(BIN)/python benchmarks/demo.py

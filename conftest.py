@@ -18,5 +18,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("slow"):
+            continue  # of no kind, so that none of these asks for it
         kind = next((part for part in Path(item.path).parts[::-1] if part in KINDS), "integration")
         item.add_marker(kind)

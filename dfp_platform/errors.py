@@ -16,6 +16,7 @@
     │   ├── ConfigurationError    settings that cannot work
     │   └── CalibrationError      too little data for a number that would mean something
     ├── TransientError            the same call may succeed later
+    │   ├── DiskFullError         no room for what should be written; nothing was changed
     │   ├── StaleHeadError        the branch moved since it was read (compare-and-swap lost)
     │   └── UnreachableError      a server or source did not answer
     └── UnknownOutcomeError       the write may or may not have landed: look before trying again
@@ -116,6 +117,10 @@ class TransientError(DfpError):
 
 class StaleHeadError(TransientError):
     """The branch moved since it was read. Fields: `branch`, `expected`, `actual`."""
+
+
+class DiskFullError(TransientError):
+    """No room for what should be written; nothing was changed. Fields: `place`."""
 
 
 class UnreachableError(TransientError):

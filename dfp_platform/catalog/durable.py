@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.serializers import ToOutputFile
@@ -30,20 +29,19 @@ def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
 
 
 def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
-    """Make every file that these snapshots brought durable, and young: garbage collection leaves it alone.
+    """Make every file that these snapshots brought durable, and young, so that garbage collection leaves it alone.
 
-    What an object store acknowledged, it keeps. Raises CommitFailedException: a file is gone.
+    What an object store acknowledged, it keeps. A data file outside the lake is the writer's affair, even one that is
+    not there. Raises FileNotFoundError: one of the lake's own is gone.
     """
-    try:
-        paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
-        local = [found for found in (local_path(path, io) for path in paths) if found is not None]
-        for path in local:
-            with suppress(PermissionError):  # a file of somebody else, which is not ours to collect either
-                os.utime(path)
-            _sync(path)
-    except FileNotFoundError as error:
-        raise CommitFailedException(f"a file that the commit adds is gone: write the rows again ({error})") from error
-    _sync_folders(local)
+    paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
+    local = [found for found in (local_path(path, io) for path in paths) if found is not None]
+    there = [path for path in local if _is_the_lakes(path, io) or path.exists()]
+    for path in there:
+        with suppress(PermissionError):  # a file of somebody else, which is not ours to collect either
+            os.utime(path)
+        _sync(path)
+    _sync_folders(there)
 
 
 def local_path(location: str, io: FileIO) -> Path | None:
@@ -62,6 +60,12 @@ def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:
                 for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
                     if entry.snapshot_id == snapshot.snapshot_id:
                         yield entry.data_file.file_path
+
+
+def _is_the_lakes(path: Path, io: FileIO) -> bool:
+    """Whether a path lies in the folder of the lake that `io` was made for."""
+    lake = io.properties.get("lake", "")
+    return lake.startswith("/") and path.is_relative_to(lake)
 
 
 def _sync_folders(paths: Iterable[Path]) -> None:

@@ -143,10 +143,9 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         properties: Properties = EMPTY_DICT,
     ) -> Table:
         staged = self._create_staged_table(identifier, schema, location, partition_spec, sort_order, properties)
-        with self.lake.lease(f"create {'.'.join(staged.name())}"):
-            write_metadata(staged.metadata, staged.io, staged.metadata_location)
-            pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
-            self._add(staged.name(), pointer, message="create")
+        write_metadata(staged.metadata, staged.io, staged.metadata_location)
+        pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
+        self._add(staged.name(), pointer, message="create")
         return self.load_table(identifier)
 
     def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
@@ -160,9 +159,8 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             provider = load_location_provider(metadata.location, metadata.properties)
             metadata, metadata_location = forced, provider.new_table_metadata_file_location(version)
             write_metadata(metadata, io, metadata_location)
-        with self.lake.lease(f"register {'.'.join(name)}"):
-            sync_snapshots(metadata.snapshots, io)
-            self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
+        sync_snapshots(metadata.snapshots, io)
+        self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
         return self.load_table(name)
 
     def drop_table(self, identifier: AnyIdentifier) -> None:
@@ -225,9 +223,8 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
                 staged = self._stage(head, name, base, requirements, updates)
             return {pointer_path(name): staged.pointer.to_bytes()}
 
-        message = f"{_operation(updates)} {'.'.join(name)}"
-        with self.lake.lease(message):
-            self._swap(changed, message=message, metadata={"table": ".".join(name)})
+        operation = _operation(updates)
+        self._swap(changed, message=f"{operation} {'.'.join(name)}", metadata={"table": ".".join(name)})
         assert staged is not None  # `changed` ran
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.pointer.metadata_location)
 
@@ -248,11 +245,11 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         if before is not None and base is not None and young.metadata == before:
             return Staged(base, base, before)
         metadata = with_forced_properties(young.metadata)
-        known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
-        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
         pointer = pointer_for(metadata, young.metadata_location, young.io, before=before, base=base)
         if before is not None and base is not None and repeats(base, pointer, updates):
             return Staged(base, base, before)
+        known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
+        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
         write_metadata(metadata, young.io, young.metadata_location)
         return Staged(base, pointer, metadata)
 
@@ -265,14 +262,17 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
     ) -> CommitId:
         """Commit what `change` makes of the head, anew as long as somebody else moves the head first."""
         self.refuse_read_only()
-        for _ in range(TRIES):
-            head = self.head()
-            try:
-                return self.lake.commit(self.ref, change(head), message=message, metadata=metadata, expect=head)
-            except StaleHeadError:
-                time.sleep(random.uniform(0, 0.01))
-            except UnknownOutcomeError as error:
-                raise CommitStateUnknownException(str(error)) from error
+        with self.lake.lease(message):
+            for _ in range(TRIES):
+                head = self.head()
+                try:
+                    return self.lake.commit(self.ref, change(head), message=message, metadata=metadata, expect=head)
+                except StaleHeadError:
+                    time.sleep(random.uniform(0, 0.01))
+                except UnknownOutcomeError as error:
+                    raise CommitStateUnknownException(str(error)) from error
+                except FileNotFoundError as error:
+                    raise CommitFailedException(f"{message}: a file is gone, write the rows again: {error}") from error
         raise CommitFailedException(f"{message}: {self.ref} moved {TRIES} times before the change could be put on it")
 
     def refuse_read_only(self) -> None:

@@ -144,7 +144,7 @@ class ReachedFiles:
 
     def _io(self, properties: Mapping[str, str], location: str) -> FileIO:
         """One for all tables, unless a table says by itself how its files are reached."""
-        own = {key: value for key, value in properties.items() if key.startswith(("s3.", "gcs.", "adls.", "py-io"))}
+        own = {key: value for key, value in properties.items() if key.startswith(("s3.", "gcs.", "adls."))}
         key = (("scheme", location.partition("://")[0]), *sorted(own.items()))
         if key not in self._ios:
             self._ios[key] = self._catalog._load_file_io(own, location)

@@ -180,7 +180,8 @@ class EmbeddedLake(Lake):
             after = self._trees.keep(merged.tree)
             return None if after == before else self._store.write_commit(after, [head], text, facts)
 
-        return self._advance(branch, rebuild, None)
+        with self.lease(text):
+            return self._advance(branch, rebuild, None)
 
     # -- refs ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from dfp_platform.errors import CorruptLakeError, NotFoundError, UnknownOutcomeE
 from dfp_platform.lake.durable import locked_file, sync_file, sync_folder, write_whole_file
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.journal import GitObject, Journal, oid_of
+from dfp_platform.lake.trouble import told_clearly
 from dfp_platform.schemas import MAIN, Commit, CommitId
 
 logger = logging.getLogger(__name__)
@@ -177,7 +178,7 @@ class GitStore:
     @contextmanager
     def refs_locked(self) -> Iterator[None]:
         """While inside, nobody else moves a ref of this lake."""
-        with locked_file(self._lock):
+        with told_clearly(self.folder.parent), locked_file(self._lock):
             yield
 
     def move_ref(self, name: str, before: Oid | None, after: Oid | None) -> bool:

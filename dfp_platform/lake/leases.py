@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dfp_platform.lake.trouble import told_clearly
+
 CLOCK_SLACK_S = 0.1
 """Seconds by which the time of a file may lie before the clock that a program reads: kernels stamp files coarsely."""
 
@@ -29,12 +31,17 @@ class Leases:
     def hold(self, what: str) -> Iterator[None]:
         """While inside, nothing is swept that was written, or written again, since it was entered."""
         facts = {"what": what, "pid": os.getpid(), "started": time.time() - CLOCK_SLACK_S}
+        with told_clearly(self._folder.parent), self._held(json.dumps(facts).encode()):
+            yield
+
+    @contextmanager
+    def _held(self, facts: bytes) -> Iterator[None]:
         name = uuid.uuid4().hex
         young, file = self._folder / f".{name}", self._folder / name
         descriptor = self._create(young)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, json.dumps(facts).encode())
+            os.write(descriptor, facts)
             os.rename(young, file)  # named only when locked, so that nobody takes it for one of the dead
             yield
         finally:

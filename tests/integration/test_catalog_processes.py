@@ -61,7 +61,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 def finish(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=1500)
         assert process.returncode == 0, errors
 
 

@@ -201,7 +201,7 @@ def test_a_commit_whose_rows_were_collected_fails_and_says_so(tmp_path: Path) ->
     transaction.append(rows(2))
     time.sleep(0.3)
     swept(lake, grace_hours=0)
-    with pytest.raises(CommitFailedException, match="is gone: write the rows again"):
+    with pytest.raises(CommitFailedException, match="is gone, write the rows again"):
         transaction.commit_transaction()
     assert numbers(lake, "main") == [1]
 
