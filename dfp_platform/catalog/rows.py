@@ -34,6 +34,9 @@ VERSION = "1"
 BLOCK_ROWS = 16_384
 """Rows hashed at a time: a block's lanes stay in a core's cache."""
 
+ROW_HASH = np.dtype([("one", np.uint64), ("two", np.uint64)])
+"""Both lanes of the hash of one row."""
+
 _MODULUS = 1 << 128
 _ONE = np.uint64(0x9E3779B97F4A7C15)
 _TWO = np.uint64(0xD1B54A32D192ED03)
@@ -90,13 +93,26 @@ def _sum_batch(batch: pa.RecordBatch) -> RowSum:
     return total
 
 
+def row_hashes(batch: pa.RecordBatch) -> NDArray[np.void]:
+    """The 128-bit hash of each row, by which rows can be told apart; shape ``(rows,)``, of `ROW_HASH`."""
+    found = np.empty(batch.num_rows, ROW_HASH)
+    if batch.num_rows:
+        found["one"], found["two"] = _hash_block(batch)
+    return found
+
+
 def _sum_block(block: pa.RecordBatch) -> RowSum:
+    one, two = _hash_block(block)
+    return RowSum(block.num_rows, ((_exact_sum(one) << 64) + _exact_sum(two)) % _MODULUS)
+
+
+def _hash_block(block: pa.RecordBatch) -> tuple[Words, Words]:
+    """Both lanes of the hash of each row."""
     one, two = np.full(block.num_rows, _ONE), np.full(block.num_rows, _TWO)  # a row of nulls is a row too
     for name, column in zip(block.schema.names, block.columns, strict=True):
         _add_column(one, two, name, column)
     one = _mix(one + (two >> _S31) * _ONE)
-    two = _mix(two ^ (one * _TWO))
-    return RowSum(block.num_rows, ((_exact_sum(one) << 64) + _exact_sum(two)) % _MODULUS)
+    return one, _mix(two ^ (one * _TWO))
 
 
 def _exact_sum(words: Words) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dfp_platform.cli import code_location
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
-from dfp_platform.errors import InvalidNameError, NotFoundError
-from dfp_platform.schemas import MAIN, Commit, Difference
+from dfp_platform.errors import NotFoundError
+from dfp_platform.schemas import MAIN, Commit
 
 if TYPE_CHECKING:
     from dfp_platform.lake import Lake
@@ -40,53 +39,6 @@ def opened() -> Lake:
         ) from error
 
 
-def _commit(commit: Commit) -> dict[str, Any]:
-    return asdict(commit)
-
-
-@app.command()
-def log(
-    ref: Ref = MAIN,
-    path: Annotated[str | None, typer.Option(help="Only commits that changed this object.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
-    everything: Annotated[bool, typer.Option("--all", help="Also the commits that merges brought.")] = False,
-    as_json: Json = False,
-) -> None:
-    """What happened on a branch, newest first: on main, one commit a publication."""
-    lake = opened()
-    history = lake.log(ref, path=path, limit=limit) if everything or path else _own_history(lake, ref)
-    commits = list(islice(history, limit))
-    if as_json:
-        return print_json([_commit(commit) for commit in commits])
-    return print_table(
-        ["commit", "time (UTC)", "message"],
-        [(commit.id[:12], f"{commit.time:%Y-%m-%d %H:%M:%S}", commit.message) for commit in commits],
-    )
-
-
-def _own_history(lake: Lake, ref: str) -> Iterator[Commit]:
-    """Commits made on the branch itself: from each only its first parent is followed."""
-    commit = lake.show(ref)
-    while commit.parents:
-        yield commit
-        commit = lake.show(commit.parents[0])
-    yield commit
-
-
-@app.command()
-def branches(as_json: Json = False) -> None:
-    """Branches, each with its newest commit."""
-    lake = opened()
-    heads = lake.branches()
-    if as_json:
-        return print_json(heads)
-    commits = {name: lake.show(head) for name, head in heads.items()}
-    return print_table(
-        ["branch", "commit", "time (UTC)", "message"],
-        [(name, c.id[:12], f"{c.time:%Y-%m-%d %H:%M:%S}", c.message) for name, c in sorted(commits.items())],
-    )
-
-
 @app.command()
 def branch(
     name: Annotated[str, typer.Argument(help="Name of the branch.")],
@@ -106,38 +58,19 @@ def branch(
 
 
 @app.command()
-def diff(
-    left: Annotated[str, typer.Argument(help="A ref, or both as LEFT..RIGHT.")],
-    right: Annotated[str | None, typer.Argument(help="The other ref.")] = None,
-    prefix: Annotated[str, typer.Option(help="Only objects whose path starts so.")] = "",
-    as_json: Json = False,
-) -> None:
-    """What RIGHT has that LEFT has not, and the reverse."""
-    if right is None:
-        left, _, right = left.partition("..")
-    if not left or not right:
-        raise InvalidNameError("a difference needs two refs", hint="dfp lake diff main..my-branch", name=left)
-    found = list(opened().diff(left, right, prefix))
-    if as_json:
-        return print_json([{"path": d.path, "kind": d.kind, "before": d.before, "after": d.after} for d in found])
-    return print_table(["", "path", "size", "was"], [_difference(difference) for difference in found])
-
-
-def _difference(difference: Difference) -> tuple[str, str, str, str]:
-    sign = {"added": "+", "removed": "-", "changed": "~"}[difference.kind]
-    after = size(difference.after.size) if difference.after else ""
-    return sign, difference.path, after, size(difference.before.size) if difference.before else ""
-
-
-@app.command()
 def merge(
     source: Annotated[str, typer.Argument(help="What to bring in: a branch, a tag or a commit.")],
     into: Annotated[str, typer.Option(help="The branch that takes it.")] = MAIN,
     message: Annotated[str | None, typer.Option("--message", "-m")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change or conflict.")] = False,
     as_json: Json = False,
 ) -> None:
     """Merge SOURCE into a branch in one commit. Nothing is written if both changed the same thing."""
     lake = opened()
+    if dry_run:
+        from dfp_platform.cli.lake_history import print_rehearsal
+
+        return print_rehearsal(lake, source, into, lake.merge, as_json=as_json)
     before = lake.resolve(into)
     head = lake.merge(source, into, message=message or f"merge {source} into {into}")
     if as_json:
@@ -226,7 +159,7 @@ def show(
         return _show_object(lake, ref, path, as_json=as_json)
     if as_json:
         commit = lake.show(ref)
-        return print_json({**_commit(commit), "objects": list(lake.list(ref, beneath))})
+        return print_json({**asdict(commit), "objects": list(lake.list(ref, beneath))})
     if not path:
         _print_commit(lake.show(ref))
     print_table(["path", "size"], [(stat.path, size(stat.size)) for stat in found[:SHOWN]])
@@ -236,7 +169,7 @@ def show(
 def _show_object(lake: Lake, ref: str, path: str, *, as_json: bool) -> None:
     stat, commit = lake.stat(ref, path), lake.provenance(ref, path)
     if as_json:
-        return print_json({**asdict(stat), "written_by": _commit(commit)})
+        return print_json({**asdict(stat), "written_by": asdict(commit)})
     print_table(["", ""], [("path", stat.path), ("size", size(stat.size)), ("sha256", stat.sha256)])
     return _print_commit(commit)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import re
@@ -12,23 +11,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dfp_platform.errors import (
-    AlreadyExistsError,
     CorruptLakeError,
-    InvalidNameError,
     NotFoundError,
-    ReadOnlyError,
-    StaleHeadError,
 )
+from dfp_platform.lake.adoption import adopted
 from dfp_platform.lake.ancestry import descends, merge_bases
+from dfp_platform.lake.embedded_refs import EmbeddedRefs
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.forgotten import Forgotten
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
 from dfp_platform.lake.index import ProvenanceIndex
-from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name, is_ref_name
+from dfp_platform.lake.interface import Content, Lake, checked_path
 from dfp_platform.lake.leases import Leases
 from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
 from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
+from dfp_platform.lake.protected import Protected
 from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.lake.trees import Trees
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
@@ -41,7 +39,7 @@ Rebuild = Callable[[Oid], Oid | None]
 """Makes, from a branch's head, the commit that shall follow it; None if nothing would change."""
 
 
-class EmbeddedLake(Lake):
+class EmbeddedLake(EmbeddedRefs):
     """A `Lake` in a local folder; any number of threads and processes may hold one.
 
     Small objects lie in git itself, big ones in `objects/` with a pointer in git. Order of writing is files, git
@@ -69,6 +67,7 @@ class EmbeddedLake(Lake):
         self._files = ObjectFiles(folder.objects)
         self._leases = Leases(folder.leases)
         self._forgotten = Forgotten(folder.forgotten)
+        self._protected = Protected(folder.protected)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
         self._measured: dict[Oid, tuple[int, str]] = {}
 
@@ -79,9 +78,6 @@ class EmbeddedLake(Lake):
         return f"EmbeddedLake({self.uri!r})"
 
     # -- reading ------------------------------------------------------------------------------------------------
-
-    def resolve(self, ref: str) -> CommitId:
-        return CommitId(self._resolve(ref).hex())
 
     def stat(self, ref: str, path: str) -> ObjectStat:
         return self._stat(path, self._blob(ref, path))
@@ -117,6 +113,7 @@ class EmbeddedLake(Lake):
         expect: CommitId | None = None,
     ) -> CommitId:
         self._expected(branch, self._head(branch), expect)
+        self._protected.refuse(branch)
 
         def rebuild(head: Oid) -> Oid | None:
             before = self._store.commit(head).tree
@@ -126,6 +123,18 @@ class EmbeddedLake(Lake):
         with self.lease(f"commit to {branch}") if changes else nullcontext():
             blobs = self._stage(changes, self._head(branch))
             return self._advance(branch, rebuild, expect)
+
+    def adopt_files(
+        self,
+        branch: str,
+        files: Mapping[str, Path],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CommitId:
+        with self.lease(f"adopt {len(files)} files"):
+            changes = {path: adopted(self._files, file, checked_path(path)) for path, file in files.items()}
+            return self.commit(branch, changes, message=message, metadata=metadata)
 
     def merge(
         self,
@@ -183,53 +192,6 @@ class EmbeddedLake(Lake):
         with self.lease(text):
             return self._advance(branch, rebuild, None)
 
-    # -- refs ---------------------------------------------------------------------------------------------------
-
-    def branches(self) -> dict[str, CommitId]:
-        return {name: CommitId(oid.hex()) for name, oid in self._store.refs(BRANCHES).items()}
-
-    def create_branch(self, name: str, source: str = MAIN) -> CommitId:
-        self._check_new_name(name)
-        with self._store.refs_locked():
-            if self._store.ref(TAGS + name) is not None:
-                raise AlreadyExistsError(f"{name} is a tag already", hint="choose another name", branch=name)
-            target = self._resolve_kept(source)
-            if not self._store.move_ref(BRANCHES + name, None, target):
-                raise AlreadyExistsError(
-                    f"branch {name} is there already", hint="choose another name, or delete it first", branch=name
-                )
-        return CommitId(target.hex())
-
-    def delete_branch(self, name: str, *, expect: CommitId | None = None) -> None:
-        if name == MAIN:
-            raise ReadOnlyError("main is never deleted", hint="revert what should not be there", branch=name)
-        with self._store.refs_locked():
-            head = self._head(name)
-            self._expected(name, head, expect)
-            self._store.move_ref(BRANCHES + name, head, None)
-
-    def tags(self) -> dict[str, CommitId]:
-        return {name: CommitId(oid.hex()) for name, oid in self._store.refs(TAGS).items()}
-
-    def tag(self, name: str, ref: str) -> CommitId:
-        self._check_new_name(name)
-        with self._store.refs_locked():
-            if self._store.ref(BRANCHES + name) is not None:
-                raise AlreadyExistsError(f"{name} is a branch already", hint="choose another name", tag=name)
-            target = self._resolve_kept(ref)
-            if not self._store.move_ref(TAGS + name, None, target) and self._store.ref(TAGS + name) != target:
-                raise AlreadyExistsError(
-                    f"tag {name} names another commit", hint="tags never move: choose another name", tag=name
-                )
-        return CommitId(target.hex())
-
-    def delete_tag(self, name: str) -> None:
-        with self._store.refs_locked():
-            target = self._store.ref(TAGS + checked_ref_name(name))
-            if target is None:
-                raise self._unknown(name, "tag")
-            self._store.move_ref(TAGS + name, target, None)
-
     # -- history ------------------------------------------------------------------------------------------------
 
     def show(self, ref: str) -> Commit:
@@ -269,52 +231,6 @@ class EmbeddedLake(Lake):
         from dfp_platform.lake.sweeping import EmbeddedSweeper
 
         return EmbeddedSweeper(GitStore(self._folder), self._files, self._leases, self._forgotten)
-
-    # -- inside: names ------------------------------------------------------------------------------------------
-
-    def _resolve(self, ref: str) -> Oid:
-        if is_ref_name(ref):
-            for kind in (BRANCHES, TAGS):
-                if (target := self._store.ref(kind + ref)) is not None:
-                    return target
-            if _HEX.fullmatch(ref) and (found := self._store.find_commit(ref)) is not None:
-                return found
-        raise self._unknown(ref, "branch, tag or commit")
-
-    def _resolve_kept(self, ref: str) -> Oid:
-        """The commit a ref names, for a ref that shall reach it too. Raises NotFoundError: collected as garbage."""
-        return self._forgotten.refuse(self._resolve(ref))
-
-    def _head(self, branch: str) -> Oid:
-        """Where a branch stands. Raises ReadOnlyError for a tag or commit, NotFoundError."""
-        head = self._store.ref(BRANCHES + branch) if is_ref_name(branch) else None
-        if head is not None:
-            return head
-        self._resolve(branch)
-        raise ReadOnlyError(
-            f"{branch} is a tag or a commit and cannot be written",
-            hint=f"make a branch from it: create_branch(name, {branch!r})",
-            ref=branch,
-        )
-
-    def _unknown(self, name: str, kind: str) -> NotFoundError:
-        near = difflib.get_close_matches(name, [*self.branches(), *self.tags()], n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "`dfp lake branches` lists what is there"
-        return NotFoundError(f"no {kind} {name!r} in the lake at {self.uri}", hint=hint, ref=name)
-
-    def _check_new_name(self, name: str) -> None:
-        if _WHOLE_ID.fullmatch(checked_ref_name(name)):
-            raise InvalidNameError(f"{name} looks like a commit id", hint="choose another name", name=name)
-
-    def _expected(self, branch: str, head: Oid, expect: CommitId | None) -> None:
-        if expect is not None and head.hex() != expect:
-            raise StaleHeadError(
-                f"{branch} is at {head.hex()}, not at {expect} as expected",
-                hint="read the branch again and repeat the work on what is there now",
-                branch=branch,
-                expected=expect,
-                actual=head.hex(),
-            )
 
     # -- inside: content ----------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class LakeFolder:
         journal/     what git objects are mended from after a power cut
         leases/      writers under way
         forgotten    commits whose files garbage collection may have removed
+        protected    branches that only merges reach
         sweeps       changes with every removal of git objects
         index.db     provenance, derived from refs.git
     """
@@ -48,6 +49,7 @@ class LakeFolder:
         self.journal = self.root / "journal"
         self.leases = self.root / "leases"
         self.forgotten = self.root / "forgotten"
+        self.protected = self.root / "protected"
         self.sweeps = self.root / "sweeps"
         self.refs_lock = self.root / "refs.lock"
         self.index = self.root / "index.db"

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import BinaryIO
 
-from dfp_platform.errors import InvalidNameError, NotFoundError, ReadOnlyError
+from dfp_platform.errors import ConfigurationError, InvalidNameError, NotFoundError, ReadOnlyError
 from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
@@ -91,6 +91,24 @@ class Lake(ABC):
             StaleHeadError: `expect` is not the head. ReadOnlyError: `branch` is a tag or a commit.
             NotFoundError: no such branch. InvalidNameError: a path the lake cannot hold.
         """
+
+    def adopt_files(
+        self,
+        branch: str,
+        files: Mapping[str, Path],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CommitId:
+        """Commit local files without copying their bytes where the keeper can: they then are the lake's files too.
+
+        Args:
+            files: by the lake path where each shall stand. They must not change any more: where nothing is copied they
+                become read-only.
+        Raises:
+            What `commit` raises. InputError: a file changed meanwhile.
+        """
+        return self.commit(branch, dict(files), message=message, metadata=metadata)
 
     @abstractmethod
     def merge(
@@ -182,6 +200,20 @@ class Lake(ABC):
     @abstractmethod
     def delete_tag(self, name: str) -> None:
         """Forget a tag."""
+
+    def protected_branches(self) -> frozenset[str]:
+        """Branches that are changed by merges (and reverts) only: `commit` and `delete_branch` raise ReadOnlyError."""
+        return frozenset()
+
+    def protect_branch(self, name: str) -> None:
+        """Protect a branch. Raises NotFoundError; ConfigurationError: the keeper has its own rules for that."""
+        raise ConfigurationError(
+            f"the lake at {self.uri} keeps its own rules of protection", hint="set them there", setting="lake"
+        )
+
+    def unprotect_branch(self, name: str) -> None:
+        """Protect a branch no longer; one that is not protected is no error. Raises as `protect_branch`."""
+        self.protect_branch(name)
 
     # -- history ------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,15 @@ class ObjectFiles:
         except FileNotFoundError as error:
             raise NotFoundError(f"no file {content} to commit at {path}", path=path, file=str(content)) from error
 
+    def incoming(self) -> Path:
+        """A name that nobody has, for a file on its way in."""
+        self._incoming.mkdir(exist_ok=True)
+        return self._incoming / uuid.uuid4().hex
+
+    def take(self, temporary: Path, pointer: Pointer, path: str) -> None:
+        """Keep a whole, synced file that has these bytes."""
+        self._adopt(temporary, self._name(pointer.sha256, suffix_of(path)))
+
     def file_of(self, pointer: Pointer, path: str) -> Path:
         """The file with a pointer's bytes, ending like the lake path `path`. Raises CorruptLakeError if it is gone."""
         wanted = self._name(pointer.sha256, suffix_of(path))

@@ -294,6 +294,12 @@ class OwnedLake(Lake):
     def verify(self) -> Sequence[str]:
         return self._lake.verify()
 
+    def protected_branches(self) -> frozenset[str]:
+        return self._lake.protected_branches()
+
+    def protect_branch(self, name: str) -> None:
+        raise _refused("protect branches")
+
     def lease(self, what: str) -> AbstractContextManager[None]:
         return self._lake.lease(f"run {self._run_id}: {what}")
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from dfp_platform.catalog import open_catalog, overwrite, register_files
 from dfp_platform.catalog.collection import collect_garbage
+from dfp_platform.catalog.verification import table_damages
 from dfp_platform.errors import CorruptLakeError, NotFoundError
-from dfp_platform.lake import Lake, open_lake
+from dfp_platform.lake import Lake, open_lake, relocate
 from tests.garbage import DAY, age, days_ago, numbers, rows, swept, table_files
 
 BIG = b"big" * 10_000
@@ -76,10 +80,6 @@ def test_a_tag_or_a_branch_alone_keeps_its_files(lake: Lake, name: str) -> None:
 
 
 def test_an_object_that_a_table_is_made_of_outlives_its_path_on_every_branch(lake: Lake) -> None:
-    import io
-
-    import pyarrow.parquet as pq
-
     out = io.BytesIO()
     pq.write_table(rows(*range(5000)), out)
     lake.create_branch("landing")
@@ -167,3 +167,37 @@ def test_links_and_former_spellings_of_a_path_do_not_hide_that_a_file_is_needed(
     age(lake)
     assert swept(lake).total.files == 0
     assert numbers(lake, "main") == [1]
+
+
+def test_a_moved_lake_keeps_all_that_its_former_addresses_name(tmp_path: Path) -> None:
+    with days_ago():
+        lake = open_lake(tmp_path / "old", create=True)
+        overwrite(open_catalog(lake), "marts.apps", rows(1))
+        source = tmp_path / "apps.parquet"
+        pq.write_table(rows(*range(5000)), source)
+        lake.commit("main", {"raw/apps.parquet": source}, message="landed")
+        register_files(open_catalog(lake), "raw.apps", [lake.address("main", "raw/apps.parquet")])
+        lake.commit("main", {"raw/apps.parquet": None}, message="only the table needs it now")
+    (tmp_path / "old").rename(tmp_path / "new")
+    relocate(tmp_path / "new")
+    moved = open_lake(tmp_path / "new")
+    age(moved)
+    assert swept(moved).total.files == 0
+    assert swept(moved, history_days=0).found["objects"].files == 0
+    assert (numbers(moved, "main"), len(numbers(moved, "main", "raw.apps"))) == ([1], 5000)
+    assert table_damages(moved) == []
+    overwrite(open_catalog(moved), "marts.apps", rows(2))
+    age(moved)
+    assert swept(moved).total.files == 0
+    assert numbers(moved, "main") == [2]
+
+
+def test_a_pointer_of_a_kind_that_is_not_known_here_keeps_the_metadata_it_names(lake: Lake) -> None:
+    view = Path(lake.warehouse) / "marts" / "view.metadata.json"
+    view.parent.mkdir()
+    view.write_text('{"view-uuid": "1", "versions": []}')
+    pointer = json.dumps({"metadata_location": f"file://{view}", "uuid": "1"})
+    lake.commit("main", {"tables/marts/=view.v": pointer.encode()}, message="a view")
+    age(lake)
+    assert swept(lake).total.files == 0
+    assert view.exists()

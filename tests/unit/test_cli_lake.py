@@ -74,7 +74,10 @@ def test_in_a_pipe_a_table_is_tab_separated_lines(lake: Lake, dfp: Dfp) -> None:
 
 def test_branches_are_listed_with_their_heads(lake: Lake, dfp: Dfp) -> None:
     _, said, _ = dfp("lake", "branches", "--json")
-    assert json.loads(said) == lake.branches()
+    told = {branch["branch"]: branch for branch in json.loads(said)}
+    assert {name: branch["commit"] for name, branch in told.items()} == lake.branches()
+    assert (told["mine"]["objects"], told["mine"]["tables"], told["main"]["objects"]) == (1, 0, 0)
+    assert 0 <= told["mine"]["age_s"] < 600
 
 
 @pytest.mark.parametrize("refs", [("main..mine",), ("main", "mine")])
