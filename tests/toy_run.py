@@ -27,7 +27,8 @@ def after(function: Callable[..., Any], act: Callable[[], None]) -> Callable[...
 
 
 def arm(point: str) -> None:
-    """Make this process die at a point: the n-th lake write, or after a function of `Publisher.finish`."""
+    """Make this process die at a point: the n-th lake write, before the n-th change of the disk (`disk <n>`), or after
+    a function of `Publisher.finish`."""
     from dfp_platform.lake.embedded import EmbeddedLake
     from dfp_platform.publishing import executor, publication
 
@@ -41,6 +42,10 @@ def arm(point: str) -> None:
 
         for name in LAKE_WRITES:
             setattr(EmbeddedLake, name, after(getattr(EmbeddedLake, name), count))
+    elif point.startswith("disk "):
+        from tests import crash_run
+
+        crash_run.arm(int(point.removeprefix("disk ")))
     elif point == "promotions":
         executor.settle = after(executor.settle, die)
     elif point == "pages":

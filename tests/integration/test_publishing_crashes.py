@@ -43,9 +43,14 @@ def publications(toy: Toy) -> int:
     return sum("published" in commit.metadata for commit in toy.lake.log("main"))
 
 
-@pytest.mark.parametrize("point", POINTS)
+DISK_POINTS = [f"disk {number}" for number in range(16, 168, 8)]
+"""Changes of the disk, by Dagster too, between the first and the last write of a run."""
+
+
+@pytest.mark.parametrize("point", [*POINTS, *(pytest.param(point, marks=pytest.mark.slow) for point in DISK_POINTS)])
 def test_a_killed_run_leaves_main_whole_and_can_be_carried_on(toy: Toy, point: str) -> None:
-    assert start(toy, point).wait(timeout=60) == -signal.SIGKILL
+    died = start(toy, point).wait(timeout=120)
+    assert died == -signal.SIGKILL or (died == 0 and point.startswith("disk ")), "a run that made fewer changes is done"
     assert toy.text("a") in (None, "a1")
     assert (toy.text("a") is None) == (toy.text("c") is None), "never half of a run"
     published = toy.text("c") is not None
