@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dfp_platform.cli.lake import opened
+from dfp_platform.cli.progress import counting
 from dfp_platform.cli.screen import Json, out, print_json, print_table
-from dfp_platform.errors import InvalidNameError, NotFoundError
+from dfp_platform.errors import InvalidNameError, MergeConflictError, NotFoundError
 from dfp_platform.schemas import MAIN
 
 
@@ -80,7 +82,36 @@ def protect(
     return print_json(protected) if as_json else print_table(["protected"], [(name,) for name in protected])
 
 
+def sync(
+    source: Annotated[str, typer.Argument(help="The other lake: a folder or an address.")],
+    push: Annotated[bool, typer.Option("--push", help="The other way: from this lake to that one.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make the lake that is written if need be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring branches, tags and history of another lake into this one; what is there already is not brought again."""
+    from dfp_platform.catalog.syncing import sync_lakes
+    from dfp_platform.lake import open_lake
+    from dfp_platform.settings import settings
+
+    here = settings().lake_uri
+    origin, goal = (here, source) if push else (source, here)
+    with counting() as tell:
+        done = sync_lakes(open_lake(origin), open_lake(goal, create=create), progress=tell)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        told = f"{done.commits:,} commits, {len(done.branches)} branches and {len(done.tags)} tags"
+        out().print(f"{told} are new in {goal}")
+    if done.diverged:
+        raise MergeConflictError(
+            f"left alone, as both lakes went on: {', '.join(done.diverged)}",
+            hint="bring it under another name: make a branch from it in the other lake, sync, and merge",
+            conflicts=[],
+        )
+
+
 def register(lake: typer.Typer) -> None:
     """Add these commands to `dfp lake`."""
     lake.command("import")(import_)
     lake.command()(protect)
+    lake.command()(sync)

@@ -108,6 +108,13 @@ class LakeFolder:
         """Where this lake stood before each relocation, oldest first."""
         return list(self._form()["former"])
 
+    def remember(self, elsewhere: Path) -> None:
+        """Files that addresses in another lake's folder name are copied here: read them here from now on."""
+        with locked_file(self.root / "lake.lock"):
+            form = self._form()
+            if str(elsewhere) not in form["former"]:
+                self._write_form({**form, "former": [*form["former"], str(elsewhere)]})
+
     def relocate(self) -> str | None:
         """See `dfp_platform.lake.relocate`."""
         if not self.exists():
