@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(python))))
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(DEV_ENV) ## the environment for development, in .venv (made by every other target that needs one)
 
@@ -53,7 +53,8 @@ shape: $(DEV_ENV)
 	@$(BIN)/python benchmarks/shape.py
 
 conformance-crashes: $(DEV_ENV) ## kill every act on a lake at every change of the disk (minutes)
-	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/integration/test_crashes.py tests/integration/test_many_writers.py
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow -o faulthandler_timeout=1800 tests/integration/test_crashes.py \
+	  tests/integration/test_publishing_crashes.py tests/integration/test_many_writers.py
 
 bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where the time goes
 	@$(BIN)/python benchmarks/demo.py

@@ -109,9 +109,8 @@ class _Collection:
         heads = (self._lake.branches(), self._lake.tags())
         if heads == self._heads:
             return
-        kept = kept_commits(self._lake, since=self._since, sweeper=self._sweeper)
         unnamed = self._sweeper.unnamed_commits(since=self._older_than)
-        self._kept |= kept | {commit: self._lake.show(commit) for commit in unnamed if commit not in kept}
+        self._kept |= kept_commits(self._lake, since=self._since, unnamed=unnamed, sweeper=self._sweeper)
         for file in self._reached.of(self._kept):
             self._places.add(place_of(file.location, file.io))
             if len(self._places) % 1000 == 0:

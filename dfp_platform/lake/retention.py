@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from dfp_platform.lake.interface import Lake
 from dfp_platform.lake.sweeper import Sweeper
@@ -12,16 +12,19 @@ from dfp_platform.schemas import MAIN, Commit, CommitId
 History = Mapping[CommitId, Commit]
 
 
-def kept_commits(lake: Lake, *, since: float | None = None, sweeper: Sweeper | None = None) -> dict[CommitId, Commit]:
+def kept_commits(
+    lake: Lake, *, since: float | None = None, unnamed: Collection[CommitId] = (), sweeper: Sweeper | None = None
+) -> dict[CommitId, Commit]:
     """The commits whose files garbage collection leaves alone, by id; forgotten ones are never among them.
 
     Args:
         since: seconds since the epoch. Of the history of each ref only what was committed since is kept, and: the
             head, every commit at which two refs part (their merge base: a merge needs its files, a compaction that it
             undoes too), and the parents of all these (a revert needs them). None: the whole history.
+        unnamed: commits that no ref names yet, or any more, and that count like heads of branches.
         sweeper: the lake's own; made anew unless given.
     """
-    heads = {*lake.branches().values(), *lake.tags().values()}
+    heads = {*lake.branches().values(), *lake.tags().values(), *unnamed}
     history = _reached(lake, heads)
     wanted = history.keys() if since is None else _recent(history, heads, since)
     keeper = sweeper or lake.sweeper()

@@ -17,7 +17,7 @@ from dfp_platform.lake import open_lake
 APPENDS = 8
 
 APPENDER = """
-import sys
+import random, sys, time
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
 from dfp_platform.catalog import open_catalog
@@ -28,13 +28,14 @@ catalog = open_catalog(open_lake(lake), "main")
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(count):
-    rows = pa.table({"writer": [writer], "number": [number]})
+    rows, pause = pa.table({"writer": [writer], "number": [number]}), 0.02
     while True:
         try:
             catalog.load_table(table).append(rows)
             break
         except CommitFailedException:
-            continue
+            time.sleep(random.uniform(0, pause))
+            pause = min(2 * pause, 2.0)
 """
 
 

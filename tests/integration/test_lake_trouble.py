@@ -19,57 +19,10 @@ from dfp_platform.catalog import open_catalog, overwrite
 from dfp_platform.catalog.collection import collect_garbage
 from dfp_platform.catalog.verification import table_damages
 from dfp_platform.lake import Lake, open_lake
+from dfp_platform.settings import PROJECT_ROOT
 from tests.garbage import DAY, days_ago, numbers, rows
 
 BIG = b"big" * 100_000
-
-WRITER = """
-import errno, json, os, resource, signal, sys
-import pyarrow as pa
-from dfp_platform.catalog import open_catalog, overwrite
-from dfp_platform.catalog.collection import collect_garbage
-from dfp_platform.lake import open_lake
-
-folder, act, trouble, amount = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-lake = open_lake(folder)
-catalog = open_catalog(lake)
-catalog.load_table("marts.apps").scan().to_arrow()
-synced = os.fsync
-
-def full(descriptor):
-    global amount
-    amount -= 1
-    if amount < 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return synced(descriptor)
-
-if trouble == "full when synced":
-    os.fsync = full
-elif trouble == "full at size":
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (amount, resource.RLIM_INFINITY))
-elif os.geteuid() == 0:
-    os.seteuid(65534)
-try:
-    if act == "commit":
-        lake.commit("main", {"raw/a.bin": b"big" * 100_000 + b"2", "small": b"2"}, message="2")
-    elif act == "merge":
-        lake.merge("side", message="merge")
-    elif act == "branch":
-        lake.create_branch("young")
-    elif act == "gc":
-        collect_garbage(lake, delete=True, grace_hours=0)
-    else:
-        overwrite(catalog, "marts.apps", pa.table({"number": pa.array([2] * 3, pa.int64())}))
-    answer = {"error": None}
-except Exception as error:
-    answer = {"error": type(error).__name__, "text": str(error), "next": getattr(error, "hint", "")}
-answer["read"] = open_lake(folder).read("main", "small").decode()
-answer["rows"] = open_catalog(open_lake(folder)).load_table("marts.apps").scan().to_arrow()["number"].to_pylist()
-if trouble == "full at size":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-sys.stdout.write(json.dumps(answer))
-"""
 
 
 @pytest.fixture
@@ -88,11 +41,12 @@ def lake() -> Iterator[Lake]:
     shutil.rmtree(folder)
 
 
-def attempt(lake: Lake, act: str, trouble: str, amount: int = 0) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", "-c", WRITER, lake.uri, act, trouble, str(amount)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def attempts(lake: Lake, cases: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """What each case answers; all are forks of one process, on the same lake."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.trouble_run", lake.uri, json.dumps(cases)]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return [json.loads(line) | {"errors": done.stderr} for line in done.stdout.splitlines()]
 
 
 def check_whole(lake: Lake) -> None:
@@ -104,39 +58,41 @@ def check_whole(lake: Lake) -> None:
     assert numbers(again, "main") == [5]
 
 
-@pytest.mark.parametrize(
-    ("act", "trouble", "amount"),
-    [
-        ("commit", "full when synced", 0),
-        ("commit", "full when synced", 2),
-        ("commit", "full at size", 100_000),
-        ("commit", "full at size", 0),
-        ("merge", "full when synced", 0),
-        ("table", "full at size", 0),
-        ("table", "full at size", 1_000),
-        ("table", "full when synced", 3),
-        ("branch", "full when synced", 0),
-    ],
-)
-def test_a_full_disk_is_said_and_changes_nothing(lake: Lake, act: str, trouble: str, amount: int) -> None:
+FULL = [
+    ("commit", "full when synced", 0),
+    ("commit", "full when synced", 2),
+    ("commit", "full at size", 100_000),
+    ("commit", "full at size", 0),
+    ("merge", "full when synced", 0),
+    ("table", "full at size", 0),
+    ("table", "full at size", 1_000),
+    ("table", "full when synced", 3),
+    ("branch", "full when synced", 0),
+]
+
+
+def test_a_full_disk_is_said_and_changes_nothing(lake: Lake) -> None:
     before = lake.branches()
-    said = attempt(lake, act, trouble, amount)
-    assert said["error"] == "DiskFullError", said
-    assert "do it again" in said["next"]
-    assert (said["read"], said["rows"]) == ("1", [1]), "reading goes on"
+    answers = attempts(lake, FULL)
+    assert len(answers) == len(FULL)
+    for case, said in zip(FULL, answers, strict=True):
+        assert said["error"] == "DiskFullError", (case, said)
+        assert "do it again" in said["next"], case
+        assert (said["read"], said["rows"]) == ("1", [1]), f"{case}: reading goes on"
     assert open_lake(lake.uri).branches() == before
     check_whole(lake)
 
 
-@pytest.mark.parametrize("act", ["commit", "merge", "table", "branch", "gc"])
-def test_a_folder_that_cannot_be_written_is_said_and_can_be_read(lake: Lake, act: str) -> None:
+def test_a_folder_that_cannot_be_written_is_said_and_can_be_read(lake: Lake) -> None:
     before = lake.branches()
     for place, _, _ in os.walk(lake.uri):
         os.chmod(place, 0o555)
-    said = attempt(lake, act, "read-only")
-    assert said["error"] == "ReadOnlyError", said
-    assert lake.uri in said["text"]
-    assert (said["read"], said["rows"]) == ("1", [1])
+    acts = ("commit", "merge", "table", "branch", "gc")
+    answers = attempts(lake, [(act, "read-only", 0) for act in acts])
+    for act, said in zip(acts, answers, strict=True):
+        assert said["error"] == "ReadOnlyError", (act, said)
+        assert lake.uri in said["text"], act
+        assert (said["read"], said["rows"]) == ("1", [1]), act
     for place, _, _ in os.walk(lake.uri):
         os.chmod(place, 0o755)
     assert open_lake(lake.uri).branches() == before
