@@ -57,7 +57,8 @@ class TableFile:
 
 
 class ReachedFiles:
-    """Follows tables from pointers down; each file is told once, however many commits and snapshots share it."""
+    """Follows tables from pointers down; each file is told once, however many commits and snapshots share it (a
+    metadata file once more where a later one names it)."""
 
     def __init__(self, lake: Lake, *, broken: Broken) -> None:
         self._lake = lake
@@ -106,7 +107,8 @@ class ReachedFiles:
             return self._broken(f"{owner}: metadata file {location} cannot be read: {error}")
         io = self._io(metadata.get("properties", {}), location)
         for kind, named in _named_by(metadata):
-            if self._first(named):
+            # naming a former metadata file is not following it: another commit may need all that it leads to
+            if self._first(f"former {named}" if kind == "former metadata" else named):
                 yield TableFile(named, kind, owner, None, "", io)
                 if kind == "manifest list":
                     yield from self._of_manifest_list(named, owner, io)

@@ -12,6 +12,7 @@ import pytest
 
 from dfp_platform.catalog import open_catalog, overwrite, register_files
 from dfp_platform.catalog.collection import collect_garbage
+from dfp_platform.catalog.maintenance import expire_snapshots
 from dfp_platform.catalog.verification import table_damages
 from dfp_platform.errors import CorruptLakeError, NotFoundError
 from dfp_platform.lake import Lake, open_lake, relocate
@@ -201,3 +202,16 @@ def test_a_pointer_of_a_kind_that_is_not_known_here_keeps_the_metadata_it_names(
     age(lake)
     assert swept(lake).total.files == 0
     assert view.exists()
+
+
+def test_commits_before_an_expiry_keep_the_snapshots_that_it_dropped(lake: Lake) -> None:
+    """Their metadata files are also named by the log of the later one, which needs none of their snapshots."""
+    catalog = open_catalog(lake)
+    heads = []
+    for number in range(8):
+        overwrite(catalog, "marts.apps", rows(number))
+        heads.append(lake.resolve("main"))
+        expire_snapshots(catalog, "marts.apps", older_than_days=0)
+    age(lake)
+    assert swept(lake).total.files == 0
+    assert [numbers(lake, head) for head in heads] == [[number] for number in range(8)]

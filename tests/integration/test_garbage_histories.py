@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from dfp_platform.catalog import open_catalog, overwrite
+from dfp_platform.catalog.maintenance import compact, expire_snapshots
 from dfp_platform.catalog.verification import table_damages
 from dfp_platform.errors import DfpError, NotFoundError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.packing import pack
+from dfp_platform.lake.retention import kept_commits
 from tests.garbage import age, days_ago, numbers, rows, swept
 
 REFS = st.sampled_from(["main", "one", "two", "tag-one", "tag-two"])
@@ -59,6 +61,18 @@ class Garbage(RuleBasedStateMachine):
                 overwrite(open_catalog(self.lake, branch), "marts.apps", rows(value))
             self.held[branch] = (self.held[branch][0], value)
 
+    @rule(branch=BRANCHES)
+    def maintain(self, branch: str) -> None:
+        """Two appends and a delete that leave the rows what they were, a compaction, an expiry."""
+        if branch in self.held and self.held[branch][1] is not None:
+            catalog = open_catalog(self.lake, branch)
+            with days_ago():
+                for number in (8, 9):
+                    catalog.load_table("marts.apps").append(rows(number))
+                compact(catalog, "marts.apps")
+                catalog.load_table("marts.apps").delete("number > 7")
+                expire_snapshots(catalog, "marts.apps", older_than_days=0)
+
     @rule(name=st.sampled_from(["one", "two"]), source=REFS)
     def branch(self, name: str, source: str) -> None:
         if name not in self.held and source in self.held:
@@ -96,6 +110,11 @@ class Garbage(RuleBasedStateMachine):
         age(self.lake)
         swept(self.lake, **({} if history is None else {"history_days": history}))
         assert [*self.lake.verify(), *table_damages(self.lake)] == []
+        for commit in kept_commits(self.lake):
+            if open_catalog(self.lake, commit).table_exists("marts.apps"):
+                table = open_catalog(self.lake, commit).load_table("marts.apps")
+                for snapshot in table.metadata.snapshots:  # by pyiceberg alone, which shares no code with the sweep
+                    table.scan(snapshot_id=snapshot.snapshot_id).to_arrow()
         for ref, (value, number) in self.held.items():
             assert numbers(self.lake, ref) == [number]
             if value is not None:
@@ -122,6 +141,7 @@ from dfp_platform.lake import open_lake
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.packing import pack
+from dfp_platform.lake.retention import kept_commits
 from pathlib import Path
 
 lake, name, seconds = open_lake(sys.argv[1]), sys.argv[2], float(sys.argv[3])
