@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dfp_platform.catalog.reached import ReachedFiles
 from dfp_platform.catalog.warehouse import StoredFile, Warehouse, place_of
@@ -85,6 +86,8 @@ class _Collection:
         self._tell = progress or (lambda *_: None)
         self._warehouse = Warehouse(lake)
         self._reached = ReachedFiles(lake, broken=_refuse)
+        # a commit that lost its race may name files whose writer has given up; what it lacks nobody needs
+        self._reached_unnamed = ReachedFiles(lake, broken=lambda what: None)
         self._kept: dict[CommitId, Commit] = {}
         self._places: set[str] = set()
         self._heads: tuple[object, object] | None = None
@@ -109,9 +112,12 @@ class _Collection:
         heads = (self._lake.branches(), self._lake.tags())
         if heads == self._heads:
             return
+        named = kept_commits(self._lake, since=self._since, sweeper=self._sweeper)
         unnamed = self._sweeper.unnamed_commits(since=self._older_than)
-        self._kept |= kept_commits(self._lake, since=self._since, unnamed=unnamed, sweeper=self._sweeper)
-        for file in self._reached.of(self._kept):
+        kept = kept_commits(self._lake, since=self._since, unnamed=unnamed, sweeper=self._sweeper) if unnamed else named
+        lost = {commit: record for commit, record in kept.items() if commit not in named}
+        self._kept |= kept
+        for file in chain(self._reached.of(named), self._reached_unnamed.of(lost)):
             self._places.add(place_of(file.location, file.io))
             if len(self._places) % 1000 == 0:
                 self._tell("following tables", len(self._places), 0)
