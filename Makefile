@@ -1,7 +1,8 @@
 # Every command a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help env demo dev test check format lint types layers definitions shape conformance-crashes bench clean
+.PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
+	conformance conformance-merge conformance-crashes engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +29,31 @@ dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made
 
 test: $(DEV_ENV) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
+
+conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a table against an oracle by row (minutes)
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/conformance/test_merging_cases.py
+
+conformance: $(DEV_ENV) ## Iceberg's own compatibility kit against the REST catalog (Java 17 and Maven; a minute or two)
+	@$(BIN)/python -m tests.conformance.kit
+
+engines: $(DEV_ENV) .cache/duckdb/made ## Spark 4.0 and DuckDB against the REST catalog (Java 17; fetches Spark; minutes)
+	@$(call install,.[dev$(comma)spark])
+	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py
+
+# DuckDB 1.5.5 is the newest whose Iceberg extension is a package; the project's own DuckDB is newer.
+.cache/duckdb/made: $(BIN)/uv
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check duckdb==1.5.5 \
+	  duckdb-extension-avro==1.5.5 duckdb-extension-httpfs==1.5.5 duckdb-extension-iceberg==1.5.5
+	@touch $@
+
+trino: $(DEV_ENV) .cache/trino/made ## Trino 476 against the REST catalog (Java 23 or newer; fetches 800 MB; minutes)
+	@$(BIN)/python -m pytest tests/conformance/trino_engine.py
+
+.cache/trino/made:
+	@mkdir -p $(@D) && cd $(@D) && mvn -q -B dependency:copy -Dartifact=io.trino:trino-server:476:tar.gz -DoutputDirectory=.
+	@cd $(@D) && tar xzf trino-server-476.tar.gz && rm trino-server-476.tar.gz
+	@touch $@
 
 check: lint types layers definitions shape test ## what CI runs: format, lint, types, layers, definitions, shape, tests
 
@@ -60,7 +86,7 @@ bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where
 	@$(BIN)/python benchmarks/demo.py
 
 clean: ## remove the environment and caches; .dfp, your lake and history, stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .tmp_dagster_home_* dbt_project/target dbt_project/logs
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .import_linter_cache .tmp_dagster_home_* dbt_project/target dbt_project/logs
 
 $(BIN)/uv: constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \
@@ -84,6 +110,7 @@ $(DEV_ENV): $(BIN)/uv $(PACKAGES)
 
 # uv does not read pip's settings, so this machine's package index is handed on. Without a GPU, torch comes as its
 # CPU build from PyTorch's own index where that answers at once (one request, no retry), else from the usual index.
+comma := ,
 define install
 index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}}; \
 if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \

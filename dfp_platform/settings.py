@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         "in_process", description="where the steps of a run execute"
     )
     engine: Literal["datafusion"] = Field("datafusion", description="SQL engine that builds the tables")
+    catalog_token: SecretStr | None = Field(
+        None, description="what clients of `dfp catalog serve` show as bearer token, or as secret over OAuth2"
+    )
     kaggle_api_token: SecretStr | None = Field(
         None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
     )

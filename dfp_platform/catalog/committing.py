@@ -9,7 +9,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, TableUpdate
+from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, TableRequirement, TableUpdate
 
 from dfp_platform.catalog.content import table_content
 from dfp_platform.catalog.pointers import Pointer
@@ -20,7 +20,8 @@ FORCED_PROPERTIES = {"gc.enabled": "false", "write.metadata.delete-after-commit.
 """On every table, always: engines that clean up after themselves delete files that another branch needs."""
 
 INTENT = "lake.intent"
-"""Property of our own snapshots: `partitions` replaced whole partitions, `files` chose files, whatever their rows."""
+"""Property of our own snapshots, which a merge of the table goes by: `rows` changed single rows, `partitions` replaced
+whole partitions, `table` all rows; `files` chose the files, whatever their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,23 @@ class Staged:
     base: Pointer | None
     pointer: Pointer
     metadata: TableMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What a commit asks of one table."""
+
+    identifier: tuple[str, ...]
+    requirements: tuple[TableRequirement, ...]
+    updates: tuple[TableUpdate, ...]
+
+
+def operation(updates: tuple[TableUpdate, ...]) -> str:
+    """What a commit message calls these updates: the last snapshot's operation, else what was updated."""
+    snapshots = [update.snapshot for update in updates if update.action == "add-snapshot"]
+    if snapshots and snapshots[-1].summary:
+        return snapshots[-1].summary.operation.value
+    return updates[-1].action if updates else "touch"
 
 
 def with_forced_properties(metadata: TableMetadata) -> TableMetadata:
@@ -45,13 +63,19 @@ def pointer_for(
     *,
     before: TableMetadata | None = None,
     base: Pointer | None = None,
+    known: RowSum | None = None,
 ) -> Pointer:
     """The pointer of a table; with the state `before` and its pointer `base`, only what changed since is read.
 
-    Rows behind equality deletes cannot be read by pyiceberg: such a state is equal to no other.
+    With the sum `known` of its rows nothing is read.
+    Rows behind equality deletes cannot be read by pyiceberg, nor those of files that are not there or of another
+    format than parquet: such a state is equal to no other.
     """
     base_sum = RowSum.from_text(base.rows, base.rows_hash) if base else None
-    found = table_sum(metadata, io, base=before, base_sum=base_sum)
+    try:
+        found = known or table_sum(metadata, io, base=before, base_sum=base_sum)
+    except (FileNotFoundError, NotImplementedError, ValueError):  # pyiceberg has one of them for each it cannot read
+        found = None
     schema = schema_hash(metadata.schema())
     snapshot = metadata.current_snapshot()
     if found is None:

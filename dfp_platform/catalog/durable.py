@@ -7,41 +7,72 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from pyiceberg.exceptions import ValidationException
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.serializers import ToOutputFile
+from pyiceberg.serializers import Compressor
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
+
+from dfp_platform.catalog.metadata_json import metadata_bytes
 
 
 def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
     """Write a metadata file so that it is there whole or not at all, and stays after a power cut."""
+    write_file(metadata_bytes(metadata), io, location)
+
+
+def write_file(data: bytes, io: FileIO, location: str) -> None:
+    """Write a file that nobody else writes, whole or not at all; ``….gz.metadata.json`` is compressed."""
+    packed = Compressor.get_compressor(location).bytes_compressor()(data)
     path = local_path(location, io)
     if path is None:
-        ToOutputFile.table_metadata(metadata, io.new_output(location))
+        with io.new_output(location).create() as stream:
+            stream.write(packed)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     young = path.with_name(f".{path.name}")
-    ToOutputFile.table_metadata(metadata, io.new_output(str(young)))
+    with io.new_output(str(young)).create() as stream:
+        stream.write(packed)
     _sync(young)
     os.replace(young, path)
     _sync_folders([path])
+
+
+def make_folders(location: str, io: FileIO) -> None:
+    """The folders of a table that has no files yet: some engines write into them and make none (DuckDB)."""
+    if (path := local_path(location, io)) is not None:
+        for name in ("data", "metadata"):
+            (path / name).mkdir(parents=True, exist_ok=True)
 
 
 def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
     """Make every file that these snapshots brought durable, and young, so that garbage collection leaves it alone.
 
     What an object store acknowledged, it keeps. A data file outside the lake is the writer's affair, even one that is
-    not there. Raises FileNotFoundError: one of the lake's own is gone.
+    not there.
+
+    Raises:
+        FileNotFoundError: one of the lake's own files is gone.
+        ValidationException: a manifest of somebody else's, or the list of them, is not there.
     """
-    paths = [path for snapshot in snapshots for path in _brought_by(snapshot, io)]
-    local = [found for found in (local_path(path, io) for path in paths) if found is not None]
+    sync_files([path for snapshot in snapshots for path in _brought(snapshot, io)], io)
+
+
+def sync_files(locations: Iterable[str], io: FileIO, *, names: bool = True) -> None:
+    """Make files durable and young, as `sync_snapshots` does.
+
+    Args:
+        names: their names too; not needed where a file is written to the same folder afterwards by `write_metadata`.
+    """
+    local = [found for found in (local_path(location, io) for location in locations) if found is not None]
     there = [path for path in local if _is_the_lakes(path, io) or path.exists()]
     for path in there:
         with suppress(PermissionError):  # a file of somebody else, which is not ours to collect either
             os.utime(path)
         _sync(path)
-    _sync_folders(there)
+    if names:
+        _sync_folders(there)
 
 
 def local_path(location: str, io: FileIO) -> Path | None:
@@ -49,6 +80,16 @@ def local_path(location: str, io: FileIO) -> Path | None:
     parse = io.parse_location if isinstance(io, PyArrowFileIO) else PyArrowFileIO.parse_location
     scheme, _, path = parse(location, io.properties)
     return Path(path) if scheme == "file" else None
+
+
+def _brought(snapshot: Snapshot, io: FileIO) -> list[str]:
+    try:
+        return list(_brought_by(snapshot, io))
+    except FileNotFoundError as error:
+        path = local_path(snapshot.manifest_list, io)
+        if path is not None and _is_the_lakes(path, io):
+            raise
+        raise ValidationException(f"a snapshot names a file that is not there: {error}") from error
 
 
 def _brought_by(snapshot: Snapshot, io: FileIO) -> Iterable[str]:

@@ -7,11 +7,13 @@ once, a merge moves tables and files in one commit, and dropping a table takes n
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import LOCATION, WAREHOUSE_LOCATION, MetastoreCatalog
@@ -21,25 +23,35 @@ from pyiceberg.exceptions import (
     NoSuchPropertyException,
     NoSuchTableError,
     TableAlreadyExistsError,
+    ViewAlreadyExistsError,
 )
-from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.io import PY_IO_IMPL, FileIO, load_file_io
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.serializers import FromInputFile
-from pyiceberg.table import CommitTableResponse, StagedTable, Table
+from pyiceberg.table import CommitTableResponse, StagedTable, Table, TableProperties
 from pyiceberg.table.locations import load_location_provider
-from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
-from dfp_platform.catalog.committing import FORCED_PROPERTIES, Staged, pointer_for, repeats, with_forced_properties
+from dfp_platform.catalog.applying import first_metadata, next_metadata
+from dfp_platform.catalog.committing import (
+    FORCED_PROPERTIES,
+    Staged,
+    TableChange,
+    operation,
+    pointer_for,
+    repeats,
+    with_forced_properties,
+)
 from dfp_platform.catalog.durable import sync_snapshots, write_metadata
+from dfp_platform.catalog.metadata_json import parse_whole, read_text
 from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import Namespaces
 from dfp_platform.catalog.pointers import Pointer, read_pointer
-from dfp_platform.catalog.without_views import WithoutViews
+from dfp_platform.catalog.views import Views
 from dfp_platform.errors import InvalidNameError, ReadOnlyError, StaleHeadError, UnknownOutcomeError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Content, Lake
@@ -48,13 +60,15 @@ from dfp_platform.schemas import MAIN, CommitId
 LAKE = "lake"
 REF = "ref"
 
+PY_LOCATION_IMPL = TableProperties.WRITE_PY_LOCATION_PROVIDER_IMPL
+
 TRIES = 200
 """How often a change is put on a head that keeps moving before it is given up."""
 
 AnyIdentifier = str | Identifier
 
 
-class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
+class LakeCatalog(Namespaces, Views, MetastoreCatalog):
     """The tables of a lake at one ref.
 
     Properties (all strings): `lake`, the lake's URI; `ref`, a branch, tag or commit (default `main`); `warehouse`,
@@ -114,8 +128,7 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         return found
 
     def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
-        io = self._load_file_io(location=pointer.metadata_location)
-        metadata = FromInputFile.table_metadata(io.new_input(pointer.metadata_location))
+        metadata = TableMetadataUtil.parse_raw(self._text(pointer.metadata_location))
         return Table(
             identifier=identifier,
             metadata=metadata,
@@ -124,8 +137,17 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             catalog=self,
         )
 
+    def document(self, metadata_location: str) -> dict[str, Any]:
+        """A metadata file as the JSON object it is, with fields that pyiceberg would not keep."""
+        return json.loads(self._text(metadata_location))
+
+    def _text(self, metadata_location: str) -> str:
+        return read_text(self._load_file_io(location=metadata_location), metadata_location)
+
     def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
-        return load_file_io({**self.properties, **properties, **self._moved}, location)
+        """How files are read: what a table says never wins over the catalog, and never names code to run."""
+        told = {name: value for name, value in properties.items() if name != PY_IO_IMPL}
+        return load_file_io({**told, **self.properties, **self._moved}, location)
 
     @cached_property
     def _moved(self) -> Properties:
@@ -151,13 +173,13 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
     def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
         name = self.identifier_to_tuple(identifier)
         self.refuse_read_only()
+        self.refuse_location(metadata_location)
         io = self._load_file_io(location=metadata_location)
-        metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+        metadata = parse_whole(read_text(io, metadata_location))
         forced = with_forced_properties(metadata)
         if forced is not metadata:
             version = self._parse_metadata_version(metadata_location) + 1
-            provider = load_location_provider(metadata.location, metadata.properties)
-            metadata, metadata_location = forced, provider.new_table_metadata_file_location(version)
+            metadata, metadata_location = forced, self._new_metadata_location(metadata, version)
             write_metadata(metadata, io, metadata_location)
         sync_snapshots(metadata.snapshots, io)
         self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
@@ -181,7 +203,7 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
 
         def moved(head: CommitId) -> Mapping[str, Content]:
             pointer = self._existing(head, old)
-            self._refuse_taken(head, new)
+            self.refuse_rename(head, old, new)
             return {pointer_path(old): None, pointer_path(new): pointer.to_bytes()}
 
         self._swap(moved, message=f"rename {'.'.join(old)} to {'.'.join(new)}")
@@ -196,8 +218,10 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
 
     def _refuse_taken(self, commit: CommitId, identifier: Identifier, *, replace: bool = False) -> None:
         self.require_namespace(commit, identifier[:-1])
+        if self.view_at(commit, identifier) is not None:
+            raise ViewAlreadyExistsError(f"View with same name already exists: {'.'.join(identifier)} (at {self.ref})")
         if not replace and self._find(commit, identifier) is not None:
-            raise TableAlreadyExistsError(f"Table {'.'.join(identifier)} already exists (at {self.ref})")
+            raise TableAlreadyExistsError(f"Table already exists: {'.'.join(identifier)} (at {self.ref})")
 
     # -- commits ------------------------------------------------------------------------------------------------
 
@@ -213,45 +237,56 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
             CommitFailedException: another writer changed the table. CommitStateUnknownException: the lake cannot tell.
             NoSuchNamespaceError: a table is created in a namespace that is not there. ReadOnlyError: no branch.
         """
+        change = TableChange(table.name(), tuple(requirements), tuple(updates))
+        return self.commit_tables([change])[0]
+
+    def commit_tables(self, changes: Sequence[TableChange]) -> list[CommitTableResponse]:
+        """Change several tables in one commit of the lake: all of them, or none. Raises what `commit_table` does."""
         self.refuse_read_only()
-        name, staged = table.name(), None
+        if len({change.identifier for change in changes}) < len(changes):
+            raise ValueError("A transaction can change each table only once")
+        staged: dict[Identifier, Staged] = {}
 
         def changed(head: CommitId) -> Mapping[str, Content]:
-            nonlocal staged
-            base = self._find(head, name)
-            if staged is None or staged.base != base:
-                staged = self._stage(head, name, base, requirements, updates)
-            return {pointer_path(name): staged.pointer.to_bytes()}
+            for change in changes:
+                base, known = self._find(head, change.identifier), staged.get(change.identifier)
+                if base is None:
+                    self._refuse_taken(head, change.identifier)
+                if known is None or known.base != base:
+                    staged[change.identifier] = self._stage(change, base)
+            return {pointer_path(name): stage.pointer.to_bytes() for name, stage in staged.items()}
 
-        operation = _operation(updates)
-        self._swap(changed, message=f"{operation} {'.'.join(name)}", metadata={"table": ".".join(name)})
-        assert staged is not None  # `changed` ran
-        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.pointer.metadata_location)
+        names = [".".join(change.identifier) for change in changes]
+        message = ", ".join(f"{operation(change.updates)} {name}" for change, name in zip(changes, names, strict=True))
+        self._swap(changed, message=message, metadata={"table": ",".join(names)})
+        found = [staged[change.identifier] for change in changes]
+        return [
+            CommitTableResponse(metadata=stage.metadata, metadata_location=stage.pointer.metadata_location)
+            for stage in found
+        ]
 
-    def _stage(
-        self,
-        head: CommitId,
-        identifier: Identifier,
-        base: Pointer | None,
-        requirements: tuple[TableRequirement, ...],
-        updates: tuple[TableUpdate, ...],
-    ) -> Staged:
+    def _stage(self, change: TableChange, base: Pointer | None) -> Staged:
         """Write the next metadata file of a table, unless nothing changes; no branch names it yet."""
-        current = self._table(identifier, base) if base else None
-        if current is None:
-            self.require_namespace(head, identifier[:-1])
-        young = self._update_and_stage_table(current, identifier, requirements, updates)
-        before = current.metadata if current else None
-        if before is not None and base is not None and young.metadata == before:
-            return Staged(base, base, before)
-        metadata = with_forced_properties(young.metadata)
-        pointer = pointer_for(metadata, young.metadata_location, young.io, before=before, base=base)
-        if before is not None and base is not None and repeats(base, pointer, updates):
+        before = self._whole(base) if base else None
+        location = base.metadata_location if base else None
+        young = next_metadata(before, change.requirements, change.updates, base_location=location)
+        if base is not None and young is before:
+            return Staged(base, base, young)
+        metadata = with_forced_properties(young)
+        version = self._parse_metadata_version(location) + 1 if location else 0
+        young_location = self._new_metadata_location(metadata, version)
+        io = self._load_file_io(metadata.properties, young_location)
+        pointer = pointer_for(metadata, young_location, io, before=before, base=base)
+        if base is not None and before is not None and repeats(base, pointer, change.updates):
             return Staged(base, base, before)
         known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
-        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], young.io)
-        write_metadata(metadata, young.io, young.metadata_location)
+        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], io)
+        write_metadata(metadata, io, young_location)
         return Staged(base, pointer, metadata)
+
+    def _whole(self, pointer: Pointer) -> TableMetadata:
+        """The metadata that the next commit builds on. Raises PermanentError: it would lose fields of it."""
+        return parse_whole(self._text(pointer.metadata_location))
 
     def _swap(
         self,
@@ -303,25 +338,38 @@ class LakeCatalog(Namespaces, WithoutViews, MetastoreCatalog):
         version = int(own.get("format-version", "2"))
         table_uuid = uuid.uuid4()
         place = (location or self._new_location(name, table_uuid)).rstrip("/")
-        metadata = new_table_metadata(
-            location=place,
-            schema=self._convert_schema_if_needed(schema, version),  # type: ignore[arg-type]
+        metadata = first_metadata(
+            self._convert_schema_if_needed(schema, version),  # type: ignore[arg-type]
             partition_spec=partition_spec,
             sort_order=sort_order,
+            location=place,
             properties=own,
             table_uuid=table_uuid,
         )
-        metadata_location = load_location_provider(place, metadata.properties).new_table_metadata_file_location()
+        metadata_location = self._new_metadata_location(metadata, 0)
         io: FileIO = self._load_file_io(metadata.properties, metadata_location)
         return StagedTable(name, metadata, metadata_location, io, self)
 
+    def _new_metadata_location(self, metadata: TableMetadata, version: int) -> str:
+        """A metadata file's address, by the table's properties, of which none may name code to run."""
+        told = {name: value for name, value in metadata.properties.items() if name != PY_LOCATION_IMPL}
+        found = load_location_provider(metadata.location, told).new_table_metadata_file_location(version)
+        self.refuse_location(found)
+        return found
+
+    def refuse_location(self, location: str) -> None:
+        """Raises PermanentError: the catalog may not write or read there. Its own process may, anywhere."""
+
     def _new_location(self, identifier: Identifier, table_uuid: uuid.UUID) -> str:
         """A folder no other table has or had: dropped and re-created tables share no file."""
-        folder = f"{folder_name(identifier[-1])}-{table_uuid.hex}"
-        if own := self.load_namespace_properties(identifier[:-1]).get(LOCATION):
-            return engine_address(f"{own.rstrip('/')}/{folder}")
+        return f"{self.namespace_location(identifier[:-1])}/{folder_name(identifier[-1])}-{table_uuid.hex}"
+
+    def namespace_location(self, namespace: Identifier) -> str:
+        """Where tables of a namespace lie that name no place themselves. Raises NoSuchNamespaceError."""
+        if own := self.load_namespace_properties(namespace).get(LOCATION):
+            return engine_address(own.rstrip("/"))
         warehouse = self.properties.get(WAREHOUSE_LOCATION) or self.lake.warehouse
-        return engine_address("/".join([warehouse.rstrip("/"), folder_name(".".join(identifier[:-1])), folder]))
+        return engine_address(f"{warehouse.rstrip('/')}/{folder_name('.'.join(namespace))}")
 
     @staticmethod
     def _delete_old_metadata(io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:
@@ -333,11 +381,3 @@ def open_catalog(lake: Lake, ref: str = MAIN) -> LakeCatalog:
     catalog = LakeCatalog("lake", **{LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
     catalog._lake = lake
     return catalog
-
-
-def _operation(updates: tuple[TableUpdate, ...]) -> str:
-    """What a commit message calls these updates: the last snapshot's operation, else what was updated."""
-    snapshots = [update.snapshot for update in updates if update.action == "add-snapshot"]
-    if snapshots and snapshots[-1].summary:
-        return snapshots[-1].summary.operation.value
-    return updates[-1].action if updates else "touch"

@@ -1,9 +1,10 @@
 """Where the names of Iceberg lie on a branch.
 
-``tables/<namespace>/<table>`` is a table's pointer, ``tables/<namespace>/=namespace`` a namespace's properties. Every
-name that Iceberg allows becomes one part of a path: bytes outside letters, digits, ``_`` and ``-`` are percent-encoded,
-so a name never holds ``=`` or ``.``. That leaves ``=namespace`` to us, and ``.`` to join the levels of a nested
-namespace in one part (``tables/a.b/t`` is ``("a", "b", "t")``): a table may be called like a namespace beside it.
+``tables/<namespace>/<table>`` is a table's pointer, ``tables/<namespace>/=namespace`` a namespace's properties, and
+``tables/<namespace>/=view.<view>`` a view's pointer. Every name that Iceberg allows becomes one part of a path: bytes
+outside letters, digits, ``_`` and ``-`` are percent-encoded, so a name never holds ``=`` or ``.``. That leaves what
+begins with ``=`` to us, and ``.`` to join the levels of a nested namespace in one part (``tables/a.b/t`` is
+``("a", "b", "t")``): a table may be called like a namespace beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ TABLES = "tables/"
 Identifier = tuple[str, ...]
 
 _NAMESPACE_OBJECT = "=namespace"
+_VIEW = "=view."
 
 
 def pointer_path(identifier: Identifier) -> str:
@@ -47,7 +49,18 @@ def namespace_path(namespace: Identifier) -> str:
 
 def is_pointer(path: str) -> bool:
     """Whether a lake path is that of a table's pointer."""
-    return path.startswith(TABLES) and path.count("/") == 2 and not path.endswith(f"/{_NAMESPACE_OBJECT}")
+    return path.startswith(TABLES) and path.count("/") == 2 and not path.split("/")[2].startswith("=")
+
+
+def view_path(identifier: Identifier) -> str:
+    """Where the pointer of a view lies. Raises InvalidNameError: no namespace, or an empty name."""
+    namespace, _, name = pointer_path(identifier).rpartition("/")
+    return f"{namespace}/{_VIEW}{name}"
+
+
+def is_view(path: str) -> bool:
+    """Whether a lake path is that of a view's pointer."""
+    return path.startswith(TABLES) and path.count("/") == 2 and path.split("/")[2].startswith(_VIEW)
 
 
 def is_namespace(path: str) -> bool:
@@ -61,8 +74,8 @@ def namespace_of(path: str) -> Identifier:
 
 
 def identifier_of(path: str) -> Identifier:
-    """The table whose pointer lies at `path`."""
-    return (*namespace_of(path), unquote(path.split("/")[2]))
+    """The table or view whose pointer lies at `path`."""
+    return (*namespace_of(path), unquote(path.split("/")[2].removeprefix(_VIEW)))
 
 
 def folder_name(name: str) -> str:

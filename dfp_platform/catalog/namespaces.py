@@ -64,7 +64,7 @@ class Namespaces(MetastoreCatalog):
 
         def created(head: CommitId) -> Mapping[str, Content]:
             if self._namespace_is_at(head, name):
-                raise NamespaceAlreadyExistsError(f"Namespace {'.'.join(name)} already exists (at {self.ref})")
+                raise NamespaceAlreadyExistsError(f"Namespace already exists: {'.'.join(name)} (at {self.ref})")
             return {namespace_path(name): _to_bytes(properties)}
 
         self._swap(created, message=f"create namespace {'.'.join(name)}")
@@ -74,9 +74,15 @@ class Namespaces(MetastoreCatalog):
 
         def dropped(head: CommitId) -> Mapping[str, Content]:
             self.require_namespace(head, name)
-            inside = [entry.path for entry in self.lake.list(head, namespace_prefix(name)) if is_pointer(entry.path)]
+            inside = [
+                entry.path
+                for entry in self.lake.list(head, namespace_prefix(name))
+                if entry.path != namespace_path(name)
+            ]
             if inside or any(True for _ in self.lake.list(head, nested_prefix(name))):
-                raise NamespaceNotEmptyError(f"Namespace {'.'.join(name)} is not empty ({len(inside)} tables)")
+                raise NamespaceNotEmptyError(
+                    f"Namespace {'.'.join(name)} is not empty ({len(inside)} tables and views)"
+                )
             return {namespace_path(name): None}
 
         self._swap(dropped, message=f"drop namespace {'.'.join(name)}")

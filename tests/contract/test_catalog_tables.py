@@ -12,13 +12,11 @@ from pyiceberg.exceptions import (
     NamespaceNotEmptyError,
     NoSuchNamespaceError,
     NoSuchTableError,
-    NoSuchViewError,
     TableAlreadyExistsError,
 )
 from pyiceberg.types import StringType
 
 from dfp_platform.catalog import LakeCatalog, open_catalog
-from dfp_platform.errors import PermanentError
 from dfp_platform.lake import Lake
 
 APPS = pa.table({"sha256": ["a", "b"], "malware": pa.array([0, 1], pa.int32())})
@@ -204,17 +202,6 @@ def test_the_same_namespace_made_on_two_branches_is_no_conflict(lake, catalog):
 def test_a_namespace_location_is_where_its_new_tables_go(catalog, tmp_path):
     catalog.create_namespace("placed", {"location": str(tmp_path / "elsewhere")})
     assert make(catalog, "placed.apps").metadata.location.startswith(f"file://{tmp_path}/elsewhere/apps-")
-
-
-def test_there_are_no_views_and_the_catalog_says_so(catalog):
-    assert catalog.list_views("marts") == []
-    assert not catalog.view_exists("marts.v")
-    with pytest.raises(NoSuchViewError):
-        catalog.load_view("marts.v")
-    with pytest.raises(NoSuchViewError):
-        catalog.drop_view("marts.v")
-    with pytest.raises(PermanentError, match="no views"):
-        catalog.register_view("marts.v", "x")
 
 
 # -- what is forced ---------------------------------------------------------------------------------------------------

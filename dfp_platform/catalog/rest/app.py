@@ -1,0 +1,251 @@
+"""The server itself: which path goes to which handler, and how a request becomes a call and an answer a response.
+
+Paths are matched as they came, before decoding: a ``%2F`` within the name of a table separates nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pyiceberg.catalog import WAREHOUSE_LOCATION
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dfp_platform.catalog.durable import local_path
+from dfp_platform.catalog.lake_catalog import LAKE, REF, LakeCatalog
+from dfp_platform.catalog.rest import namespaces, tables, views
+from dfp_platform.catalog.rest.access import Access
+from dfp_platform.catalog.rest.answers import Answer, error_answer, refusal
+from dfp_platform.catalog.rest.call import Call, Handler
+from dfp_platform.errors import ConfigurationError, PermanentError
+from dfp_platform.lake.interface import Content
+from dfp_platform.schemas import MAIN, CommitId
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from dfp_platform.lake import Lake
+
+_NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
+_TABLE, _VIEW = f"{_NAMESPACE}/tables/{{table}}", f"{_NAMESPACE}/views/{{view}}"
+
+ENDPOINTS: Mapping[str, Handler] = {
+    "GET /v1/{prefix}/namespaces": namespaces.list_namespaces,
+    "POST /v1/{prefix}/namespaces": namespaces.create_namespace,
+    f"GET {_NAMESPACE}": namespaces.load_namespace,
+    f"HEAD {_NAMESPACE}": namespaces.namespace_exists,
+    f"DELETE {_NAMESPACE}": namespaces.drop_namespace,
+    f"POST {_NAMESPACE}/properties": namespaces.update_properties,
+    f"GET {_NAMESPACE}/tables": tables.list_tables,
+    f"POST {_NAMESPACE}/tables": tables.create_table,
+    f"GET {_TABLE}": tables.load_table,
+    f"HEAD {_TABLE}": tables.table_exists,
+    f"POST {_TABLE}": tables.commit_table,
+    f"DELETE {_TABLE}": tables.drop_table,
+    f"GET {_TABLE}/credentials": tables.load_credentials,
+    f"POST {_TABLE}/metrics": tables.report_metrics,
+    f"POST {_NAMESPACE}/register": tables.register_table,
+    "POST /v1/{prefix}/tables/rename": tables.rename_table,
+    "POST /v1/{prefix}/transactions/commit": tables.commit_transaction,
+    f"GET {_NAMESPACE}/views": views.list_views,
+    f"POST {_NAMESPACE}/views": views.create_view,
+    f"GET {_VIEW}": views.load_view,
+    f"HEAD {_VIEW}": views.view_exists,
+    f"POST {_VIEW}": views.replace_view,
+    f"DELETE {_VIEW}": views.drop_view,
+    f"POST {_NAMESPACE}/register-view": views.register_view,
+    "POST /v1/{prefix}/views/rename": views.rename_view,
+}
+"""What the server can do beneath a prefix, by method and path; clients get this list from ``/v1/config``."""
+
+LARGEST_BODY = 256 * 2**20
+"""Bytes of the longest request; a commit that adds a million files names only its manifest list."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What one server serves, to whom.
+
+    Attributes:
+        lake: its refs are the catalogs.
+        access: who may ask.
+        storage: properties that clients need to reach the warehouse; keys among them go only to those who ask.
+        locations: where metadata may be read and written besides the lake's warehouse, by prefix of the address.
+    """
+
+    lake: Lake
+    access: Access
+    storage: Mapping[str, str] = field(default_factory=dict)
+    locations: Sequence[str] = ()
+    _turns: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
+
+    def catalog(self, ref: str) -> LakeCatalog:
+        """The tables at a ref."""
+        allowed = tuple(_folder(place) for place in (self.lake.warehouse, *self.locations))
+        return ServedCatalog(self.lake, ref, self.storage, allowed, self._turns)
+
+
+class ServedCatalog(LakeCatalog):
+    """The catalog as others may use it: they choose where tables lie, but not anywhere on the server's disk."""
+
+    def __init__(
+        self, lake: Lake, ref: str, storage: Mapping[str, str], allowed: Sequence[str], turns: dict[str, Lock]
+    ) -> None:
+        super().__init__("lake", **{**storage, LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
+        self._lake, self._allowed, self._turns = lake, allowed, turns
+
+    def _swap(
+        self,
+        change: Callable[[CommitId], Mapping[str, Content]],
+        *,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CommitId:
+        """The requests of one server take turns at a branch, as each would lose its work to the others else."""
+        self.refuse_read_only()
+        change(self.head())  # what takes long, reading and writing files, is done before it is our turn
+        with self._turns.setdefault(self.ref, Lock()):
+            return super()._swap(change, message=message, metadata=metadata)
+
+    def refuse_location(self, location: str) -> None:
+        place = str(local_path(location, self._load_file_io(location=location)) or location)
+        if ".." in place.split("/") or not any(place.startswith(folder) for folder in self._allowed):
+            raise PermanentError(
+                f"tables may not lie at {location}",
+                hint=f"leave the location out, choose one beneath {self._allowed[0]}, or start with --allow-location",
+            )
+
+
+def create_app(server: Server) -> ASGIApp:
+    """The server as an ASGI application."""
+
+    async def config(request: Request) -> Response:
+        return await _answered(request, server, _config)
+
+    async def token(request: Request) -> Response:
+        try:
+            return _response(server.access.grant(await _body(request), request.headers))
+        except ValueError as error:
+            return _response(error_answer(error))
+
+    routes = [Route("/v1/config", config, methods=["GET"]), Route("/v1/oauth/tokens", token, methods=["POST"])]
+    for endpoint, handler in ENDPOINTS.items():
+        method, path = endpoint.split()
+        routes.append(Route(path, _endpoint(server, handler), methods=[method]))
+    # Starlette lets GET answer HEAD too, so what is asked for by HEAD comes first
+    routes.sort(key=lambda route: "HEAD" not in (route.methods or ()) or "GET" in (route.methods or ()))
+    app = Starlette(routes=routes, exception_handlers={404: _no_endpoint, 405: _no_endpoint})
+    return _RawPaths(app)
+
+
+def _config(call: Call) -> Answer:
+    """Which prefix a client shall use, and what can be asked for. Raises NotFoundError: no such branch, tag, commit."""
+    call.catalog.head()
+    return Answer(
+        body={
+            "defaults": {},
+            "overrides": {"prefix": call.catalog.ref},
+            "endpoints": list(ENDPOINTS),
+        }
+    )
+
+
+def _endpoint(server: Server, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await _answered(request, server, handler)
+
+    return endpoint
+
+
+async def _answered(request: Request, server: Server, handler: Handler) -> Response:
+    try:
+        server.access.check(request.headers)
+        ref = request.path_params.get("prefix") or request.query_params.get("warehouse") or MAIN
+        call = Call(
+            catalog=server.catalog(ref),
+            segments=dict(request.path_params),
+            query=dict(request.query_params),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await _body(request),
+            storage=server.storage,
+        )
+        return _response(await run_in_threadpool(handler, call))
+    except Exception as error:  # one place turns every error of every layer into the specification's words
+        return _response(error_answer(error))
+
+
+async def _body(request: Request) -> bytes:
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > LARGEST_BODY:
+            raise ValueError(f"the request is longer than {LARGEST_BODY} bytes")
+    return bytes(found)
+
+
+def _response(answer: Answer) -> Response:
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=dict(answer.headers))
+    return JSONResponse(dict(answer.body), answer.status, headers=dict(answer.headers))
+
+
+async def _no_endpoint(request: Request, error: Exception) -> Response:
+    path = request.scope["path"]
+    message = f"{request.method} {path} is no endpoint; paths begin with /v1/<branch, tag or commit>/"
+    return _response(refusal(404, "NoSuchEndpointException", message))
+
+
+def _folder(location: str) -> str:
+    """An address as a prefix of what lies beneath it: a local one without its scheme, with an end."""
+    parts = urlsplit(location)
+    return (parts.path if parts.scheme == "file" else location).rstrip("/") + "/"
+
+
+class _RawPaths:
+    """Hands the path on as it came over the wire."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope.get("raw_path"):
+            scope = {**scope, "path": scope["raw_path"].split(b"?")[0].decode("ascii")}
+        await self._app(scope, receive, send)
+
+
+def run(server: Server, *, host: str, port: int, ready: Callable[[str, int], Any] = lambda host, port: None) -> None:
+    """Serve until the process is told to end.
+
+    Args:
+        port: 0 for any free one; `ready` is told which.
+    Raises:
+        ConfigurationError: somebody listens there already, or the address is not this machine's.
+    """
+    import asyncio
+    import socket
+
+    import uvicorn
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends at once only over sockets that say they speak TCP; answers of others wait 40 ms
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                hint="choose another --host or --port",
+                setting="port",
+            ) from error
+        door.listen(2_048)  # from here on whoever connects waits for the answer
+        ready(host, door.getsockname()[1])
+        config = uvicorn.Config(create_app(server), log_level="warning", ws="none", server_header=False)
+        asyncio.run(uvicorn.Server(config).serve(sockets=[door]))

@@ -1,0 +1,64 @@
+"""`dfp catalog …`: the lake's tables for every engine that speaks Iceberg's REST protocol."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dfp_platform.cli.lake import opened
+from dfp_platform.cli.screen import err, print_json
+
+app = typer.Typer(help="The lake's tables for Spark, Trino, DuckDB, PyIceberg …", no_args_is_help=True)
+
+
+@app.callback()
+def catalog() -> None:
+    """The lake's tables for Spark, Trino, DuckDB, PyIceberg …"""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own need a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free one.")] = 8_181,
+    lake: Annotated[str | None, typer.Option(help="The lake to serve; else the configured one.")] = None,
+    allow_location: Annotated[
+        list[str] | None,
+        typer.Option(help="Where clients may also put tables, besides the lake's warehouse: a folder or s3:// prefix."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON, once the server answers.")
+    ] = False,
+) -> None:
+    """Serve every branch, tag and commit of the lake as an Iceberg REST catalog; the client's warehouse names it.
+
+    Branches can be read and written, tags and commits read. Clients need the property `uri`, `warehouse` (a ref; else
+    main), and, where DFP_CATALOG_TOKEN is set, `token` with that value or `credential` with a colon before it.
+    Keys to an S3 warehouse that clients may have are read from PYICEBERG_CATALOG__LAKE__S3__… .
+    """
+    from pyiceberg.utils.config import Config
+
+    from dfp_platform.catalog.rest.access import Access, refuse_open_door
+    from dfp_platform.catalog.rest.app import Server, run
+    from dfp_platform.catalog.rest.credentials import STORAGE
+    from dfp_platform.settings import choose
+
+    secret = choose(lake=lake).catalog_token
+    token = secret.get_secret_value() if secret else None
+    refuse_open_door(host, token)
+    told = Config().get_catalog_config("lake") or {}
+    storage = {name: str(value) for name, value in told.items() if name.startswith(STORAGE)}
+    server = Server(opened(), Access(token), storage, tuple(allow_location or ()))
+
+    def ready(host: str, port: int) -> None:
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if as_json:
+            print_json({"uri": address})
+        else:
+            err().print(
+                f"{server.lake.uri} is an Iceberg REST catalog at {address} (warehouse: a branch, tag or commit)"
+            )
+
+    run(server, host=host, port=port, ready=ready)
