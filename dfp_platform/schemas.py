@@ -64,10 +64,29 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One path that both sides of a merge changed differently. `detail` says what, for tables also which rows."""
+    """One path that both sides of a merge changed differently.
+
+    Attributes:
+        path: its lake path; of a table, that of its pointer.
+        detail: what clashes, for people.
+        kind: ``path`` for whole objects; for tables what `catalog.merging` says: ``row-both``, ``file-both``, ….
+        table: the table, ``marts.apps``; empty if the path is none's.
+        partition: the partition, ``day=2026-11-25``; empty for tables without, and where it is about no partition.
+        files: addresses of the table's files it is about.
+    """
 
     path: str
     detail: str
+    kind: str = "path"
+    table: str = ""
+    partition: str = ""
+    files: tuple[str, ...] = ()
+
+    def in_words(self) -> str:
+        """One line for people."""
+        where = f" {self.partition}" if self.partition else ""
+        files = f" ({len(self.files)} files, {self.files[0]})" if self.files else ""
+        return f"{self.table or self.path}{where}: {self.kind}: {self.detail}{files}"
 
 
 @dataclass(frozen=True, slots=True)

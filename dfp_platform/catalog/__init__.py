@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dfp_platform.catalog.pointers import Pointer, read_pointer
     from dfp_platform.catalog.reading import query, scan
     from dfp_platform.catalog.rows import RowSum, sum_rows
-    from dfp_platform.catalog.writing import WriteResult, overwrite, register_files
+    from dfp_platform.catalog.writing import WriteResult, overwrite, overwrite_partitions, register_files
 
 __all__ = [
     "LakeCatalog",
@@ -25,6 +25,7 @@ __all__ = [
     "folder_content",
     "open_catalog",
     "overwrite",
+    "overwrite_partitions",
     "query",
     "read_pointer",
     "register_files",
@@ -38,7 +39,7 @@ _HOMES = {
     "pointers": ("Pointer", "read_pointer"),
     "reading": ("query", "scan"),
     "rows": ("RowSum", "sum_rows"),
-    "writing": ("WriteResult", "overwrite", "register_files"),
+    "writing": ("WriteResult", "overwrite", "overwrite_partitions", "register_files"),
 }
 
 

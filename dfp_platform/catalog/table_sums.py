@@ -89,7 +89,7 @@ def table_sum(
     if snapshot is None:
         return RowSum()
     base_snapshot = base.current_snapshot() if base else None
-    if base is None or base_snapshot is None or base_sum is None or not _sums_stay(base.schema(), metadata.schema()):
+    if base is None or base_snapshot is None or base_sum is None or not sums_stay(base.schema(), metadata.schema()):
         return _sum_all(metadata, io)
     if base_snapshot.snapshot_id == snapshot.snapshot_id:
         return base_sum
@@ -157,7 +157,7 @@ def _read_file(file: DataFile, metadata: TableMetadata, io: FileIO) -> Iterator[
     return scan.to_record_batches([FileScanTask(file)])
 
 
-def _sums_stay(before: Schema, after: Schema) -> bool:
+def sums_stay(before: Schema, after: Schema) -> bool:
     """Whether rows keep their hash under the new schema: columns may come or widen, not go or be filled."""
     old, new = _names(before), _names(after)
     filled = any(field.initial_default is not None for field in after.fields if field.field_id not in old)

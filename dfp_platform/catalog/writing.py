@@ -113,6 +113,30 @@ def overwrite(
 
 
 @_under_lease
+def overwrite_partitions(
+    catalog: LakeCatalog,
+    identifier: str | Identifier,
+    data: pa.Table,
+    *,
+    partition: Sequence[str] = (),
+    properties: Mapping[str, str] | None = None,
+) -> WriteResult:
+    """Make every partition that `data` has rows of hold exactly these, in one snapshot; other partitions stay.
+
+    Writers of other partitions on other branches go together with it in a merge. Columns, `partition`, `properties`
+    and errors are those of `overwrite`; no commit if the partitions hold these rows already.
+    """
+    name, wanted = catalog.identifier_to_tuple(identifier), storable(data.schema)
+    draft = _draft(catalog, name, iceberg_schema(wanted), partition=partition, properties=properties)
+    target = schema_to_pyarrow(draft.metadata.schema(), include_field_ids=False)
+    files = _write(_cast(data, target), draft.metadata, draft.io)
+    written = {tuple(file.partition._data) for file in files}
+    before = live_files(draft.metadata, draft.io).data.values()
+    gone = [file for file in before if tuple(file.partition._data) in written]
+    return draft.replace_files(files, gone, intent="partitions")
+
+
+@_under_lease
 def register_files(
     catalog: LakeCatalog,
     identifier: str | Identifier,
@@ -189,7 +213,7 @@ class _Draft:
         """Commit `files`, whose rows are `found`, in place of all files the table has."""
         if len(files) == 1:
             REMEMBERED.put(files[0].file_path, column_names(self.metadata.schema()), found)
-        return self.replace_files(files, live_files(self.metadata, self.io).data.values(), intent="partitions")
+        return self.replace_files(files, live_files(self.metadata, self.io).data.values(), intent="table")
 
     def replace_files(self, added: Sequence[DataFile], gone: Iterable[DataFile], *, intent: str) -> WriteResult:
         location = self.transaction._table.metadata_location

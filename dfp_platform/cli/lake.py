@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +12,11 @@ import typer
 
 from dfp_platform.cli import code_location
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
-from dfp_platform.errors import NotFoundError
+from dfp_platform.errors import InvalidNameError, NotFoundError
 from dfp_platform.schemas import MAIN, Commit
 
 if TYPE_CHECKING:
+    from dfp_platform.catalog.merging import Preference
     from dfp_platform.lake import Lake
 
 app = typer.Typer(help="History, branches and objects of the lake.", no_args_is_help=True)
@@ -62,20 +64,40 @@ def merge(
     source: Annotated[str, typer.Argument(help="What to bring in: a branch, a tag or a commit.")],
     into: Annotated[str, typer.Option(help="The branch that takes it.")] = MAIN,
     message: Annotated[str | None, typer.Option("--message", "-m")] = None,
+    ours: Annotated[list[str], typer.Option(help="A table to keep as it is on the branch.", metavar="TABLE")] = [],  # noqa: B006
+    theirs: Annotated[list[str], typer.Option(help="A table to take whole from SOURCE.", metavar="TABLE")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change or conflict.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Merge SOURCE into a branch in one commit. Nothing is written if both changed the same thing."""
+    """Merge SOURCE into a branch in one commit; a table that both changed is merged by rows.
+
+    Nothing is written if both changed the same rows, files or objects: the error names them.
+    """
+    from dfp_platform.catalog.merging import merge_branches
+
     lake = opened()
+    merged = partial(merge_branches, lake, prefer=_sides(ours, theirs))
     if dry_run:
         from dfp_platform.cli.lake_history import print_rehearsal
 
-        return print_rehearsal(lake, source, into, lake.merge, as_json=as_json)
+        return print_rehearsal(lake, source, into, merged, as_json=as_json)
     before = lake.resolve(into)
-    head = lake.merge(source, into, message=message or f"merge {source} into {into}")
+    head = merged(source, into, message=message or f"merge {source} into {into}")
     if as_json:
         return print_json({"branch": into, "commit": head, "changed": head != before})
     return out().print(f"{into} is at {head[:12]}" if head != before else f"{source} brings nothing new to {into}")
+
+
+def _sides(ours: list[str], theirs: list[str]) -> dict[str, Preference]:
+    if both := set(ours) & set(theirs):
+        raise InvalidNameError(
+            f"{', '.join(sorted(both))} cannot be taken from both sides", hint="name each table once", name=min(both)
+        )
+    named: list[tuple[str, Preference]] = [
+        *((table, "ours") for table in ours),
+        *((table, "theirs") for table in theirs),
+    ]
+    return dict(named)
 
 
 @app.command()

@@ -12,14 +12,23 @@ from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Lake
 from dfp_platform.lake.ownership import renew_lease, run_branch
 from dfp_platform.publishing.branching import begin_run
+from dfp_platform.publishing.catching_up import Judge
 from dfp_platform.publishing.gate import Reason
+from dfp_platform.publishing.launch import JUDGES_TAG, judge_in
 from dfp_platform.publishing.promotions import settle
-from dfp_platform.publishing.publication import Outcome, Publisher
+from dfp_platform.publishing.publication import PUBLISHED_TAG, Outcome, Publisher
 from dfp_platform.publishing.reconciler import reconcile
 from dfp_platform.publishing.recovery import steps_to_fail
 from dfp_platform.publishing.truth import tell_truth
 from dfp_platform.publishing.workers import WORKER_TAG, this_worker
-from dfp_platform.resources.dagster_internals import config_of, note, plan_graph, step_failed, steps_by_asset
+from dfp_platform.resources.dagster_internals import (
+    config_of,
+    note,
+    plan_graph,
+    step_failed,
+    steps_by_asset,
+)
+from dfp_platform.resources.dagster_judging import repository_of
 from dfp_platform.settings import settings
 
 
@@ -44,12 +53,16 @@ class PublishingExecutor(Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
-        publisher = Publisher(self._lake, plan_context.instance, plan_graph(plan_context), settle)
         run_id = plan_context.run_id
+        publisher = Publisher(
+            self._lake, plan_context.instance, plan_graph(plan_context), settle, _judge_of(plan_context, run_id)
+        )
         steps = tuple(execution_plan.step_keys_to_execute)
-        publisher.instance.add_run_tags(run_id, {WORKER_TAG: this_worker()})
+        inherited = {PUBLISHED_TAG: ""} if PUBLISHED_TAG in plan_context.dagster_run.tags else {}
+        publisher.instance.add_run_tags(run_id, {WORKER_TAG: this_worker(), **inherited})
         try:
-            reconcile(publisher, except_run=run_id)
+            if JUDGES_TAG not in plan_context.dagster_run.tags:  # one that judges runs inside a publication
+                reconcile(publisher, except_run=run_id)
             begun = begin_run(publisher, plan_context.dagster_run, steps, steps_by_asset(execution_plan))
         except Exception as error:  # as in `_end`
             yield step_failed(plan_context, execution_plan, steps[0], str(error))
@@ -85,7 +98,8 @@ class PublishingExecutor(Executor):
             yield step_failed(plan_context, execution_plan, last, str(error))
             return
         if not outcome.reasons:
-            tell_truth(publisher.instance, self._lake, publisher.graph)
+            if outcome.commit is None:  # a publication has told it
+                tell_truth(publisher.instance, self._lake, publisher.graph)
             yield note(plan_context, _sentence(outcome))
             return
         yield from self._held_back(plan_context, execution_plan, publisher, outcome)
@@ -108,6 +122,13 @@ class PublishingExecutor(Executor):
 
     def _tell(self, publisher: Publisher, run_id: str) -> None:
         tell_truth(publisher.instance, self._lake, publisher.graph, held_back=run_branch(run_id))
+
+
+def _judge_of(plan_context: Any, run_id: str) -> Judge | None:
+    repository = repository_of(plan_context)
+    if repository is None:
+        return None
+    return judge_in(repository, plan_context.instance, run_id, plan_context.dagster_run.run_config)
 
 
 def _sentence(outcome: Outcome) -> str:

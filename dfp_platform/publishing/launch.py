@@ -14,16 +14,23 @@ from dfp_platform.errors import NotFoundError, PermanentError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.ownership import read_ownership, run_branch
 from dfp_platform.publishing.branching import BASE_TAG, BRANCH_TAG
+from dfp_platform.publishing.catching_up import Judge
 from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Outcome, Publisher
 from dfp_platform.publishing.reconciler import reconcile
+from dfp_platform.publishing.workers import WORKER_TAG, this_worker
 from dfp_platform.resources.dagster_internals import Graph, failed_steps, project_instance
+from dfp_platform.resources.dagster_judging import judge_here, repository_in
 from dfp_platform.resources.dagster_launching import launch_here, reexecute_here
+from dfp_platform.schemas import CommitId
 from dfp_platform.settings import PROJECT_ROOT, settings
 
 DEFINITIONS = "dfp_platform.definitions"
 MAIN_JOB = "main_line"
 """The job that makes everything, from raw rows to the report."""
+
+JUDGES_TAG = "lake/judges"
+"""Run tag: the run for which this one judges again what was merged."""
 
 Progress = Callable[[Any], None]
 
@@ -73,7 +80,7 @@ def run_job(
         progress: called with each Dagster event.
         instance: where the run is recorded; None: this project's.
     """
-    tags = {BRANCH_TAG: branch, BASE_TAG: base}
+    tags = {BRANCH_TAG: branch, BASE_TAG: base, WORKER_TAG: this_worker()}
     chosen = [dg.AssetKey(path.split("/")) for path in selection] if selection is not None else None
     with _instance(instance) as recorded:
         return _followed(
@@ -103,13 +110,18 @@ def rerun(
     with _instance(instance) as recorded:
         return _followed(
             recorded,
-            lambda on_start: reexecute_here(recorded, module, run_id, whole=whole, on_start=on_start),
+            lambda on_start: reexecute_here(
+                recorded, module, run_id, whole=whole, tags={WORKER_TAG: this_worker()}, on_start=on_start
+            ),
             progress,
         )
 
 
-def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph) -> Outcome:
+def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph, module: str = DEFINITIONS) -> Outcome:
     """Try again to publish a run that was held back, through the same gate; idempotent.
+
+    Args:
+        module: where checks are found that have to judge again what was merged with the target.
 
     Raises:
         NotFoundError: no such run. PermanentError: it still runs.
@@ -119,9 +131,28 @@ def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph) -> O
         raise NotFoundError(f"no run {run_id}", hint="`dfp lake branches` shows which runs wait", run_id=run_id)
     if not run.is_finished:
         raise PermanentError(f"run {run_id} still runs", hint="it publishes by itself when it ends", run_id=run_id)
-    publisher = Publisher(open_lake(settings().lake_uri), instance, graph, settle)
+    judge = judge_in(repository_in(module), instance, run_id)
+    publisher = Publisher(open_lake(settings().lake_uri), instance, graph, settle, judge)
     reconcile(publisher)
     return publisher.publish_again(run)
+
+
+def judge_in(
+    repository: Any, instance: dg.DagsterInstance, run_id: str, run_config: Mapping[str, Any] | None = None
+) -> Judge:
+    """Judges in a run of its own that reads one commit and publishes nowhere.
+
+    Args:
+        repository: the code location that has the checks.
+        run_id: the run for whose sake it is.
+    """
+    loggers = {"loggers": config} if (config := (run_config or {}).get("loggers")) else {}
+
+    def judge(commit: CommitId, checks: Sequence[tuple[str, str]]) -> str:
+        tags = {BASE_TAG: commit, JUDGES_TAG: run_id}
+        return judge_here(instance, repository, checks, tags=tags, run_config=loggers)
+
+    return judge
 
 
 def outcome_of(
@@ -135,7 +166,7 @@ def outcome_of(
     return RunOutcome(
         run_id=run_id,
         success=run is not None and run.is_success,
-        published_commit=run.tags.get(PUBLISHED_TAG) if run else None,
+        published_commit=(run.tags.get(PUBLISHED_TAG) or None) if run else None,
         branch=branch,
         reasons=owner.reasons if owner else (),
         seconds=seconds,

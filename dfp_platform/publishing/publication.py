@@ -12,14 +12,17 @@ import dagster as dg
 from dfp_platform.errors import FencedError, MergeConflictError, NotFoundError, StaleHeadError
 from dfp_platform.lake.interface import Lake
 from dfp_platform.lake.ownership import OWNER_PATH, Ownership, read_ownership, run_branch, transition
+from dfp_platform.publishing.catching_up import Catching, Check, Judge, mergeable
 from dfp_platform.publishing.evidence import Heads, gather, new_verdicts, settled_paths
-from dfp_platform.publishing.gate import Reason, decide
+from dfp_platform.publishing.gate import Evidence, Reason, decide
 from dfp_platform.publishing.truth import tell_truth
+from dfp_platform.publishing.turns import turn_to_publish
 from dfp_platform.resources.dagster_internals import Graph, unfinished_steps
 from dfp_platform.schemas import Commit, CommitId
+from dfp_platform.settings import settings
 
 PUBLISHED_TAG = "lake/published"
-"""Run tag: the commit of the target that carries the run's results."""
+"""Run tag: the commit of the target that carries the run's results. Empty: not published (a tag cannot be removed)."""
 
 Promote = Callable[[Lake, str], None]
 """Makes what lies outside the lake follow what a branch of it holds now; idempotent."""
@@ -48,12 +51,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Publishes runs of one code location to one lake."""
+    """Publishes runs of one code location to one lake.
+
+    Attributes:
+        promote: makes what lies outside the lake follow a target.
+        judge: runs checks again on tables that were merged with the target's; without it such a run is held back.
+    """
 
     lake: Lake
     instance: dg.DagsterInstance
     graph: Graph
     promote: Promote
+    judge: Judge | None = None
 
     def publish(self, run_id: str, *, allowed_status: str) -> Outcome:
         """Publish a run whose steps have ended, or hold it back. Safe to call again at any time.
@@ -67,29 +76,35 @@ class Publisher:
         branch = run_branch(run_id)
         owner = self._owner(branch, run_id)
         self._record_verdicts(branch, run_id)
-        head = transition(self.lake, branch, _begin_publishing(run_id), message=f"run {run_id} is being published")
+
+        def resume() -> CommitId:
+            return transition(self.lake, branch, _begin_publishing(run_id), message=f"run {run_id} is being published")
+
+        head = resume()
         if owner.target is None:
             self.hold(run_id, (), steps=(), complete=True, redo=False)
             return Outcome(run_id, branch, None)
+        catching = Catching(self.lake, self.instance, self.graph, run_id, owner.target, resume, self.judge)
         while True:
-            heads = self._heads(head, owner.target)
-            reasons = self._decide(heads, run_id, allowed_status)
-            if reasons:
-                return self._outcome_held(run_id, branch, owner.target, reasons)
             try:
-                commit = self._merge(heads, run_id, owner.target)
-            except StaleHeadError:
-                continue
+                with turn_to_publish(settings().home / "publishing", owner.target):
+                    tried = self._try(catching, head, allowed_status)
+                if isinstance(tried, Outcome):
+                    break
+                head = catching.judged_again(*tried)
+            except StaleHeadError:  # the target moved again; or the branch did, which its marker tells
+                head = resume()
             except MergeConflictError as error:
-                reasons = tuple(Reason("conflict", f"{c.path}: {c.detail}") for c in error.conflicts)
-                return self._outcome_held(run_id, branch, owner.target, reasons)
-            self.finish(run_id, owner.target, commit)
-            return Outcome(run_id, branch, owner.target, commit, changed=commit != heads.target)
+                tried = Outcome(run_id, branch, owner.target, reasons=_conflicts(error))
+                break
+        if not tried.reasons:
+            self.finish(run_id, owner.target, CommitId(str(tried.commit)))
+        return tried
 
     def publish_again(self, run: dg.DagsterRun) -> Outcome:
         """Publish an ended run whose branch still waits; one that was published already says where."""
         branch, target = run_branch(run.run_id), run.tags.get(PUBLISHED_TAG)
-        if branch not in self.lake.branches() and target is not None:
+        if branch not in self.lake.branches() and target:
             return Outcome(run.run_id, branch, None, commit=CommitId(target))
         outcome = self.publish(run.run_id, allowed_status=run.status.value)
         if outcome.reasons:
@@ -142,6 +157,26 @@ class Publisher:
 
     # -- steps of a publication ---------------------------------------------------------------------------------
 
+    def _try(
+        self, catching: Catching, head: CommitId, allowed_status: str
+    ) -> Outcome | tuple[CommitId, tuple[Check, ...]]:
+        """Merge, or say what holds the run back; or which checks have to judge, at which head, before it can be told.
+
+        Raises:
+            StaleHeadError: the target or the run's branch moved. MergeConflictError: what both changed clashes.
+        """
+        run_id, target = catching.run_id, catching.target
+        heads, evidence, reasons = self._decide(head, target, run_id, allowed_status)
+        if tables := mergeable(evidence, reasons):
+            merged = catching.merged(heads, tables)
+            heads, evidence, reasons = self._decide(merged, target, run_id, allowed_status)
+        if checks := catching.unjudged(heads, evidence, reasons):
+            return heads.run, checks
+        if reasons:
+            return Outcome(run_id, run_branch(run_id), target, reasons=reasons)
+        commit = self._merge(heads, run_id, target)
+        return Outcome(run_id, run_branch(run_id), target, commit, changed=commit != heads.target)
+
     def _owner(self, branch: str, run_id: str) -> Ownership:
         owner = read_ownership(self.lake, branch) if branch in self.lake.branches() else None
         if owner is None or owner.run_id != run_id:
@@ -164,7 +199,7 @@ class Publisher:
         run = self.instance.get_run_by_id(run_id)
         while run is not None and run.parent_run_id is not None:
             run = self.instance.get_run_by_id(run.parent_run_id)
-            if run is None or PUBLISHED_TAG in run.tags:
+            if run is None or run.tags.get(PUBLISHED_TAG):
                 break
             chain.insert(0, run.run_id)
         return tuple(chain)
@@ -176,7 +211,10 @@ class Publisher:
             raise NotFoundError(f"{target} and the run's branch share no history", ref=target)
         return Heads(run=head, target=there, base=base)
 
-    def _decide(self, heads: Heads, run_id: str, allowed_status: str) -> tuple[Reason, ...]:
+    def _decide(
+        self, head: CommitId, target: str, run_id: str, allowed_status: str
+    ) -> tuple[Heads, Evidence, tuple[Reason, ...]]:
+        heads = self._heads(head, target)
         owner = read_ownership(self.lake, heads.run)
         run = self.instance.get_run_by_id(run_id)
         failed: tuple[str, ...] = ()
@@ -185,7 +223,7 @@ class Publisher:
             failed = owner.steps or unfinished_steps(self.instance, run)
         status = run.status.value if run else "UNKNOWN"
         evidence = gather(self.lake, self.graph, heads, run_id=run_id, status=status, failed_steps=failed)
-        return decide(evidence, allowed_status=allowed_status)
+        return heads, evidence, decide(evidence, allowed_status=allowed_status)
 
     def _merge(self, heads: Heads, run_id: str, target: str) -> CommitId:
         settled = {**settled_paths(self.lake, self.graph, heads), OWNER_PATH: None}
@@ -199,8 +237,17 @@ class Publisher:
             resolved=settled,
         )
 
-    def _outcome_held(self, run_id: str, branch: str, target: str, reasons: tuple[Reason, ...]) -> Outcome:
-        return Outcome(run_id, branch, target, reasons=reasons)
+
+def _conflicts(error: MergeConflictError) -> tuple[Reason, ...]:
+    """Those of tables each with its asset, so that a re-execution makes it anew."""
+    return tuple(
+        Reason(
+            "conflict", f"{found.path} changed on the target too since the run began: {found.in_words()}", found.path
+        )
+        if found.table
+        else Reason("conflict", f"{found.path}: {found.detail}")
+        for found in error.conflicts
+    )
 
 
 def _carries(commit: Commit, run_id: str) -> bool:

@@ -5,7 +5,7 @@ Starting runs is in `dagster_launching` beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.warnings import disable_dagster_warnings
 
+LOCAL = "lake/local"
+"""Metadata of a check spec: it looks at ``rows`` or ``partitions`` one by one: what passed apart passes together."""
+
 ASSET_JOB = "__ASSET_JOB"
 """The implicit job that materializes any selection of assets."""
 
@@ -41,11 +44,13 @@ class Graph:
         dependencies: the assets each asset is made from.
         required: the blocking checks of each asset.
         code_versions: the declared code version of each asset that has one.
+        local: by (asset, check), what a check looks at one by one, ``rows`` or ``partitions``: metadata `lake/local`.
     """
 
     dependencies: Mapping[str, tuple[str, ...]]
     required: Mapping[str, tuple[str, ...]]
     code_versions: Mapping[str, str]
+    local: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def owner_of(self, path: str) -> str | None:
         """The asset that owns a lake path: the longest key that is the path or a folder above it."""
@@ -92,13 +97,18 @@ def graph_of(asset_graph: Any) -> Graph:
     """Facts of an `AssetGraph` (of a job's asset layer, a repository or `Definitions`)."""
     nodes = [asset_graph.get(key) for key in asset_graph.materializable_asset_keys]
     required: dict[str, tuple[str, ...]] = {}
+    local: dict[tuple[str, str], str] = {}
     for node in nodes:
-        blocking = (key.name for key in node.check_keys if asset_graph.get(key).blocking)
-        required[path_of(node.key)] = tuple(sorted(blocking))
+        blocking = [key for key in node.check_keys if asset_graph.get(key).blocking]
+        required[path_of(node.key)] = tuple(sorted(key.name for key in blocking))
+        for key in blocking:
+            if scope := asset_graph.get(key).metadata.get(LOCAL):
+                local[path_of(node.key), key.name] = str(getattr(scope, "value", scope))
     return Graph(
         dependencies={path_of(n.key): tuple(sorted(path_of(key) for key in n.parent_keys)) for n in nodes},
         required=required,
         code_versions={path_of(n.key): n.code_version for n in nodes if n.code_version},
+        local=local,
     )
 
 
@@ -249,9 +259,14 @@ def report_step_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, message
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that have begun and not ended."""
-    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    return list(instance.get_runs(dg.RunsFilter(statuses=begun)))
+    """Runs that are about to begin or have begun, and have not ended."""
+    statuses = [
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    return list(instance.get_runs(dg.RunsFilter(statuses=statuses)))
 
 
 def report_run_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, *, success: bool) -> None:

@@ -202,3 +202,42 @@ def test_a_setting_that_cannot_be_is_a_message(dfp: Dfp, monkeypatch: pytest.Mon
     settings.cache_clear()
     assert code == 1
     assert "sample_rows" in said
+
+
+def rows(lake: Lake, *names: str, branch: str) -> None:
+    """Rebuild the table of apps on a branch."""
+    import pyarrow as pa
+
+    from dfp_platform.catalog import open_catalog, overwrite
+
+    overwrite(open_catalog(lake, branch), "marts.apps", pa.table({"app": list(names)}))
+
+
+def test_merge_puts_rows_that_both_branches_appended_into_one_table(lake: Lake, dfp: Dfp) -> None:
+    import pyarrow as pa
+
+    from dfp_platform.catalog import open_catalog
+
+    rows(lake, "a", branch="main")
+    lake.create_branch("more")
+    for branch in ("main", "more"):
+        open_catalog(lake, branch).load_table("marts.apps").append(pa.table({"app": [branch]}))
+    code, said, _ = dfp("lake", "merge", "more", "--json")
+    assert (code, json.loads(said)["changed"]) == (0, True)
+    assert open_catalog(lake).pointer("marts.apps").rows == 3
+
+
+def test_merge_names_table_kind_and_file_of_a_conflict_and_takes_one_side_when_told(lake: Lake, dfp: Dfp) -> None:
+    from dfp_platform.catalog import open_catalog
+
+    rows(lake, "a", branch="main")
+    lake.create_branch("more")
+    rows(lake, "ours", branch="main")
+    rows(lake, "theirs", "too", branch="more")
+    code, _, complaint = dfp("lake", "merge", "more")
+    assert code == 1
+    assert "marts.apps: file-both: rewritten or removed on both sides" in complaint
+    assert "--theirs marts.apps" in complaint
+    assert dfp("lake", "merge", "more", "--ours", "marts.apps", "--theirs", "marts.apps")[0] == 1
+    assert dfp("lake", "merge", "more", "--theirs", "marts.apps")[0] == 0
+    assert open_catalog(lake).pointer("marts.apps").rows == 2

@@ -29,6 +29,9 @@ Identifier = tuple[str, str]
 VIEW_QUERY = "dbt-datafusion.view-query"
 """Table property that makes a table without rows a view; its value is the SELECT."""
 
+INTENT = "lake.intent"
+"""Property of a snapshot that says what it changed, `rows` or the whole `table`: a catalog that merges goes by it."""
+
 _ROWS_PER_GROUP = 65_536
 """Rows of a row group: wide tables stay readable in small pieces, narrow ones have few groups."""
 
@@ -50,12 +53,12 @@ def replace(catalog: Catalog, identifier: Identifier, schema: pa.Schema, batches
     target = storable_schema(schema)
     table = load_if_exists(catalog, identifier)
     if table is None:
-        return _commit(catalog.create_table_transaction(identifier, schema=target), batches, [])
+        return _commit(catalog.create_table_transaction(identifier, schema=target), batches, [], intent="table")
     transaction = table.transaction()
     change_columns(transaction, target)
     if VIEW_QUERY in table.properties:
         transaction.remove_properties(VIEW_QUERY)
-    return _commit(transaction, batches, _data_files(table))
+    return _commit(transaction, batches, _data_files(table), intent="table")
 
 
 def declare_view(catalog: Catalog, identifier: Identifier, schema: pa.Schema, query: str) -> None:
@@ -71,7 +74,7 @@ def declare_view(catalog: Catalog, identifier: Identifier, schema: pa.Schema, qu
         transaction = table.transaction()
         change_columns(transaction, target)
         transaction.set_properties({VIEW_QUERY: query})
-        _commit(transaction, [], _data_files(table))
+        _commit(transaction, [], _data_files(table), intent="table")
 
 
 def append(catalog: Catalog, identifier: Identifier, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
@@ -88,7 +91,7 @@ def append(catalog: Catalog, identifier: Identifier, schema: pa.Schema, batches:
     have = arrow_schema(table)
     if unknown := [name for name in schema.names if name not in have.names]:
         raise ValueError(f"{'.'.join(identifier)} has no column {', '.join(unknown)}")
-    return _commit(table.transaction(), batches, [])
+    return _commit(table.transaction(), batches, [], intent="rows")
 
 
 def load_if_exists(catalog: Catalog, identifier: Identifier) -> Table | None:
@@ -103,9 +106,11 @@ def _data_files(table: Table) -> list[DataFile]:
     return [task.file for task in table.scan().plan_files()]
 
 
-def _commit(transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Sequence[DataFile]) -> int:
+def _commit(
+    transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Sequence[DataFile], *, intent: str
+) -> int:
     files = _write(transaction, batches)
-    snapshot_id = _stage(transaction, files, old) if old or files else None
+    snapshot_id = _stage(transaction, files, old, intent=intent) if old or files else None
     # A commit that fails removes nothing: its outcome may be unknown.
     after = transaction.commit_transaction().metadata
     if snapshot_id and snapshot_id not in {snapshot.snapshot_id for snapshot in after.snapshots}:
@@ -114,9 +119,9 @@ def _commit(transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Se
     return sum(file.record_count for file in files)
 
 
-def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[DataFile]) -> int:
+def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[DataFile], *, intent: str) -> int:
     """Put one snapshot into `transaction` that has `files` instead of `old`; return its id."""
-    update = transaction.update_snapshot()
+    update = transaction.update_snapshot(snapshot_properties={INTENT: intent})
     with update.overwrite() if old else update.fast_append() as snapshot:
         if old:
             # all rows are meant: what another writer adds meanwhile is a conflict, not kept beside ours
