@@ -79,7 +79,7 @@ def _unpublished_parent(publisher: Publisher, run: dg.DagsterRun) -> str | None:
                 )
             owner = read_ownership(publisher.lake, run_branch(ended))
             return ended if owner is not None and owner.run_id == ended else None
-        ended = None if parent is None or PUBLISHED_TAG in parent.tags else parent.parent_run_id
+        ended = None if parent is None or parent.tags.get(PUBLISHED_TAG) else parent.parent_run_id
     return None
 
 

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import dagster as dg
+
 from dfp_platform.errors import FencedError, NotFoundError
 from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix, transition
 from dfp_platform.publishing.gate import Reason
@@ -86,8 +88,15 @@ def _finished(publisher: Publisher, owner: Ownership, commit: CommitId) -> bool:
 def _bury(publisher: Publisher) -> None:
     """Tell Dagster of runs whose leading process is gone without a word."""
     for run in unfinished_runs(publisher.instance):
-        if worker_died(run.tags.get(WORKER_TAG, "")):
-            report_run_ended(publisher.instance, run, success=PUBLISHED_TAG in run.tags)
+        if worker_died(_worker(publisher, run)):
+            report_run_ended(publisher.instance, run, success=bool(run.tags.get(PUBLISHED_TAG)))
+
+
+def _worker(publisher: Publisher, run: dg.DagsterRun) -> str:
+    """The process that leads a run; empty where a re-execution has only inherited its parent's, and not begun."""
+    parent = publisher.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    worker = run.tags.get(WORKER_TAG, "")
+    return "" if parent is not None and parent.tags.get(WORKER_TAG) == worker else worker
 
 
 def _is_dead(publisher: Publisher, run_id: str, owner: Ownership | None) -> bool:

@@ -54,11 +54,13 @@ def reexecute_here(
     run_id: str,
     *,
     whole: bool = False,
+    tags: Mapping[str, str],
     on_start: Callable[[str], None] = lambda run_id: None,
 ) -> Iterator[DagsterEvent]:
     """Re-execute a run in this process, from its failure or as a whole, as it was configured; yield its events.
 
     Args:
+        tags: put on the new run, beside its parent's.
         on_start: called with the new run's id before its first event.
     """
     parent = instance.get_run_by_id(run_id)
@@ -72,7 +74,7 @@ def reexecute_here(
         job_def=recon.get_definition(),
         execution_plan=plan,
         run_config=parent.run_config,
-        tags=parent.tags,
+        tags={**parent.tags, **tags},
         asset_selection=parent.asset_selection,
         root_run_id=parent.root_run_id or parent.run_id,
         parent_run_id=parent.run_id,

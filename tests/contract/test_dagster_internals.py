@@ -119,7 +119,7 @@ def launch(instance: dg.DagsterInstance, *assets: str, **options: Any) -> tuple[
 
 def reexecute(instance: dg.DagsterInstance, run_id: str, **options: Any) -> dg.DagsterRun:
     ids: list[str] = []
-    assert list(reexecute_here(instance, __name__, run_id, on_start=ids.append, **options))
+    assert list(reexecute_here(instance, __name__, run_id, tags={"own": "tag"}, on_start=ids.append, **options))
     run = instance.get_run_by_id(ids[0])
     assert run is not None
     return run
@@ -227,7 +227,7 @@ def test_a_recorded_failure_fails_the_run_and_is_what_a_reexecution_runs(instanc
     WISH.clear()
     child = reexecute(instance, failed.run_id)
     assert child.is_success
-    assert (child.parent_run_id, child.tags["k"]) == (failed.run_id, "v")
+    assert (child.parent_run_id, child.tags["k"], child.tags["own"]) == (failed.run_id, "v", "tag")
     assert SEEN["steps"][0] == "t__b"
     assert "t__a" not in SEEN["steps"]
 
@@ -330,7 +330,7 @@ def test_a_run_without_a_process_is_unfinished_until_its_end_is_reported(
     instance: dg.DagsterInstance, success: bool, status: str
 ) -> None:
     begun = instance.create_run_for_job(defs().resolve_implicit_global_asset_job_def())
-    assert internals.unfinished_runs(instance) == [], "it has not begun"
+    assert [run.run_id for run in internals.unfinished_runs(instance)] == [begun.run_id], "it is about to begin"
     started = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=begun.job_name)
     instance.report_dagster_event(started, begun.run_id)
     assert [run.run_id for run in internals.unfinished_runs(instance)] == [begun.run_id]

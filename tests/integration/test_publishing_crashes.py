@@ -71,6 +71,16 @@ def test_a_killed_run_leaves_main_whole_and_can_be_carried_on(toy: Toy, point: s
     assert publications(toy) == 1
 
 
+@pytest.mark.parametrize("point", ["disk 16", "disk 24"])
+def test_a_run_killed_before_it_has_a_branch_ends_and_another_can_be_run(toy: Toy, point: str) -> None:
+    """Such a run was seen as running for ever: its process had not yet said which it is."""
+    assert start(toy, point).wait(timeout=120) == -signal.SIGKILL
+    mend(toy)
+    assert all(run.is_finished for run in toy.instance.get_runs())
+    assert toy.run().success
+    assert toy.pages_equal_main()
+
+
 def test_a_step_process_that_outlives_its_killed_run_can_write_nothing(toy: Toy) -> None:
     toy.turn("inner", "multiprocess")
     toy.turn("a", "wait")
