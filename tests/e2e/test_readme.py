@@ -13,7 +13,7 @@ from tests.e2e.conftest import Demo
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall((PROJECT_ROOT / "README.md").read_text())
-RUN_BY_CI = re.compile(r"^(?:\w+=\S+ )*(make \w+)$", re.MULTILINE)
+RUN_BY_CI = re.compile(r"^(?:\w+=\S+ )*(make [\w-]+)$", re.MULTILINE)
 
 
 def make_commands() -> list[str]:
@@ -40,7 +40,7 @@ def test_a_command_that_builds_is_a_target_of_the_makefile(command: str) -> None
 def test_ci_runs_the_commands_that_the_readme_shows() -> None:
     """`make check` runs `make test`; `make dev` does not end, and has a test of its own (test_dagster_dev)."""
     run_by_ci = set(RUN_BY_CI.findall((PROJECT_ROOT / ".ci/run").read_text()))
-    assert run_by_ci == {"make demo", "make check"}
+    assert {"make demo", "make check"} <= run_by_ci
     checked = re.search(r"^check:(.*?)##", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE)
     assert checked is not None
     assert (

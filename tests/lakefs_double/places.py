@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import uuid
@@ -21,9 +22,8 @@ REAL = "DFP_TEST_LAKEFS"
 def double() -> Double:
     """The double of this process; it ends with it."""
     folder = tempfile.TemporaryDirectory(prefix="dfp-lakefs-double-", ignore_cleanup_errors=True)
-    found = Double(Path(folder.name))
-    found.kept_alive = folder
-    return found
+    atexit.register(folder.cleanup)
+    return Double(Path(folder.name))
 
 
 def point_to(server: Double, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
