@@ -57,7 +57,7 @@ def dagster_dev(demo: Demo, free_port: int, started: list, tmp_path: Path) -> tu
     return free_port, process
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_dev: tuple) -> None:
     port, process = dagster_dev

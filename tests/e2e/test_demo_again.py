@@ -33,7 +33,7 @@ print(json.dumps(told))
 """Dagster's own verdict on every asset, in a process that reads the settings of the demo."""
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_a_second_demo_publishes_nothing_new_but_measurements(demo: Demo) -> None:
     lake = open_lake(demo.home / "lake")
@@ -48,7 +48,7 @@ def test_a_second_demo_publishes_nothing_new_but_measurements(demo: Demo) -> Non
     assert [path for path in changed if not path.startswith(MEASURED)] == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_dagster_finds_every_asset_of_the_demo_fresh(demo: Demo) -> None:
     told = subprocess.run(

@@ -55,7 +55,7 @@ def test_the_files_that_the_readme_links_to_exist() -> None:
     assert [link for link in links if not (PROJECT_ROOT / link).exists()] == []
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_the_demo_ends_with_what_came_out(demo: Demo) -> None:
     for promised in ("rows", "autoencoder", "xgboost", "latency", "commit", "report", "make dev", "SYNTHETIC"):
@@ -65,7 +65,7 @@ def test_the_demo_ends_with_what_came_out(demo: Demo) -> None:
     assert str(reports[0]) in demo.printed.replace("\n", "")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_the_other_commands_run_as_they_are_written(demo: Demo) -> None:
     """In the order of the page. They change the demo, so this is the last test that looks at it."""

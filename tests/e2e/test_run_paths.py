@@ -40,7 +40,7 @@ TERMINATE = """mutation ($run: String!) {
 PAGES = """query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) {
     assetKey { path } dataVersion staleStatus assetMaterializations(limit: 1) { runId } } }"""
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("ui")]  # one server for all of them
+pytestmark = [pytest.mark.timeout(700), pytest.mark.xdist_group("ui")]  # one server for all of them
 
 
 def environment_for(root: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyiceberg.catalog import WAREHOUSE_LOCATION
+from pyiceberg.exceptions import CommitFailedException
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -110,9 +111,13 @@ class ServedCatalog(LakeCatalog):
     ) -> CommitId:
         """The requests of one server take turns at a branch, as each would lose its work to the others else."""
         self.refuse_read_only()
-        change(self.head())  # what takes long, reading and writing files, is done before it is our turn
-        with self._turns.setdefault(self.ref, Lock()):
-            return super()._swap(change, message=message, metadata=metadata)
+        with self.lake.lease(message):
+            try:
+                change(self.head())  # what takes long, reading and writing files, is done before it is our turn
+            except FileNotFoundError as error:
+                raise CommitFailedException(f"{message}: a file is gone, write the rows again: {error}") from error
+            with self._turns.setdefault(self.ref, Lock()):
+                return super()._swap(change, message=message, metadata=metadata)
 
     def refuse_location(self, location: str) -> None:
         place = str(local_path(location, self._load_file_io(location=location)) or location)
