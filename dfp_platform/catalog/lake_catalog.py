@@ -165,9 +165,10 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
         properties: Properties = EMPTY_DICT,
     ) -> Table:
         staged = self._create_staged_table(identifier, schema, location, partition_spec, sort_order, properties)
-        write_metadata(staged.metadata, staged.io, staged.metadata_location)
-        pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
-        self._add(staged.name(), pointer, message="create")
+        with self.lake.lease(f"create {'.'.join(staged.name())}"):
+            write_metadata(staged.metadata, staged.io, staged.metadata_location)
+            pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
+            self._add(staged.name(), pointer, message="create")
         return self.load_table(identifier)
 
     def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
@@ -177,12 +178,13 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
         io = self._load_file_io(location=metadata_location)
         metadata = parse_whole(read_text(io, metadata_location))
         forced = with_forced_properties(metadata)
-        if forced is not metadata:
-            version = self._parse_metadata_version(metadata_location) + 1
-            metadata, metadata_location = forced, self._new_metadata_location(metadata, version)
-            write_metadata(metadata, io, metadata_location)
-        sync_snapshots(metadata.snapshots, io)
-        self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
+        with self.lake.lease(f"register {'.'.join(name)}"):
+            if forced is not metadata:
+                version = self._parse_metadata_version(metadata_location) + 1
+                metadata, metadata_location = forced, self._new_metadata_location(metadata, version)
+                write_metadata(metadata, io, metadata_location)
+            sync_snapshots(metadata.snapshots, io)
+            self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
         return self.load_table(name)
 
     def drop_table(self, identifier: AnyIdentifier) -> None:

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dfp_platform.lake import Lake, open_lake
-from dfp_platform.settings import settings
+from dfp_platform.lake import open_lake
 from tests.contract.lakes import put
 from tests.lakefs_double import Double
-from tests.lakefs_double.places import new_repository, point_to
+from tests.lakefs_double.fixtures import double, lake
 
-
-@pytest.fixture
-def double(tmp_path, monkeypatch):
-    found = Double(tmp_path / "double")
-    point_to(found, monkeypatch, tmp_path)
-    yield found
-    found.stop()
-    settings.cache_clear()
-
-
-@pytest.fixture
-def lake(double: Double) -> Lake:
-    return open_lake(new_repository(), create=True)
+__all__ = ["double", "lake"]
 
 
 def calls(double: Double, act) -> int:

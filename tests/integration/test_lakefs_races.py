@@ -16,6 +16,7 @@ from dfp_platform.lake.lakefs import LakeFSLake
 from dfp_platform.settings import settings
 from tests.contract.lakes import BIG, contents, paths, put
 from tests.lakefs_double import Double, Fault
+from tests.lakefs_double.fixtures import double, lake
 from tests.lakefs_double.places import new_repository, point_to
 from tests.lakefs_double.writers import name_of, when, write_as_another_process
 
@@ -30,18 +31,7 @@ for n in range(commits):
 """
 
 
-@pytest.fixture
-def double(tmp_path, monkeypatch):
-    found = Double(tmp_path / "double")
-    point_to(found, monkeypatch, tmp_path)
-    yield found
-    found.stop()
-    settings.cache_clear()
-
-
-@pytest.fixture
-def lake(double: Double) -> LakeFSLake:
-    return open_lake(new_repository(), create=True)
+__all__ = ["double", "lake"]
 
 
 # -- races ----------------------------------------------------------------------------------------------------------

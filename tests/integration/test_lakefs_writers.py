@@ -16,6 +16,7 @@ from dfp_platform.lake.lakefs_repository import Repository
 from dfp_platform.settings import settings
 from tests.contract.lakes import BIG, contents, put
 from tests.lakefs_double import Double
+from tests.lakefs_double.fixtures import double, lake
 from tests.lakefs_double.places import new_repository, point_to
 from tests.lakefs_double.writers import name_of
 
@@ -24,18 +25,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of the writer runs after it, no clean-up either."""
 
 
-@pytest.fixture
-def double(tmp_path, monkeypatch):
-    found = Double(tmp_path / "double")
-    point_to(found, monkeypatch, tmp_path)
-    yield found
-    found.stop()
-    settings.cache_clear()
-
-
-@pytest.fixture
-def lake(double: Double) -> LakeFSLake:
-    return open_lake(new_repository(), create=True)
+__all__ = ["double", "lake"]
 
 
 # -- death ----------------------------------------------------------------------------------------------------------
