@@ -51,6 +51,7 @@ from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import Namespaces
 from dfp_platform.catalog.pointers import Pointer, read_pointer
+from dfp_platform.catalog.transactions import LakeTable
 from dfp_platform.catalog.views import Views
 from dfp_platform.errors import InvalidNameError, ReadOnlyError, StaleHeadError, UnknownOutcomeError
 from dfp_platform.lake import open_lake
@@ -129,7 +130,7 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
 
     def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
         metadata = TableMetadataUtil.parse_raw(self._text(pointer.metadata_location))
-        return Table(
+        return LakeTable(
             identifier=identifier,
             metadata=metadata,
             metadata_location=pointer.metadata_location,
@@ -297,9 +298,9 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
         message: str,
         metadata: Mapping[str, str] | None = None,
     ) -> CommitId:
-        """Commit what `change` makes of the head, anew as long as somebody else moves the head first."""
+        """Commit what `change` makes of the head, when it is our turn, anew if somebody else moves the head first."""
         self.refuse_read_only()
-        with self.lake.lease(message):
+        with self.lake.lease(message), self.lake.turn(self.ref):
             for _ in range(TRIES):
                 head = self.head()
                 try:

@@ -101,8 +101,8 @@ def table_sum(
     removed = [file for path, file in old.data.items() if path not in new.data]
     added = [file for path, file in new.data.items() if path not in old.data]
     if not shared and _rows(removed) >= _rows(new.data.values()) - _rows(added):
-        return _sum_files(new.data.values(), metadata, io)
-    return base_sum - _sum_files(removed, metadata, io) + _sum_files(added, metadata, io)
+        return sum_files(new.data.values(), metadata, io)
+    return base_sum - sum_files(removed, metadata, io) + sum_files(added, metadata, io)
 
 
 def live_files(metadata: TableMetadata, io: FileIO) -> LiveFiles:
@@ -125,7 +125,7 @@ def _live_files(manifests: Iterable[ManifestFile], io: FileIO, skip: Iterable[st
 def _sum_all(metadata: TableMetadata, io: FileIO) -> RowSum | None:
     files = live_files(metadata, io)
     if not files.has_deletes:
-        return _sum_files(files.data.values(), metadata, io)
+        return sum_files(files.data.values(), metadata, io)
     if _has_equality_deletes(metadata, io):
         return None
     return sum_rows(DataScan(table_metadata=metadata, io=io).to_arrow_batch_reader())
@@ -138,7 +138,8 @@ def _has_equality_deletes(metadata: TableMetadata, io: FileIO) -> bool:
     return any(entry.data_file.content == DataFileContent.EQUALITY_DELETES for entry in entries)
 
 
-def _sum_files(files: Iterable[DataFile], metadata: TableMetadata, io: FileIO) -> RowSum:
+def sum_files(files: Iterable[DataFile], metadata: TableMetadata, io: FileIO) -> RowSum:
+    """The multiset hash of the rows of data files; those that are not `REMEMBERED` are read."""
     columns = column_names(metadata.schema())
     return sum((_sum_file(file, columns, metadata, io) for file in files), RowSum())
 

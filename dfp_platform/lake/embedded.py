@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,8 @@ from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
 from dfp_platform.lake.protected import Protected
 from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.lake.trees import Trees
+from dfp_platform.lake.trouble import told_clearly
+from dfp_platform.lake.turns import turn_at
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
@@ -68,6 +70,7 @@ class EmbeddedLake(EmbeddedRefs):
         self._leases = Leases(folder.leases)
         self._forgotten = Forgotten(folder.forgotten)
         self._protected = Protected(folder.protected)
+        self._turns = folder.turns
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
         self._measured: dict[Oid, tuple[int, str]] = {}
 
@@ -226,6 +229,11 @@ class EmbeddedLake(EmbeddedRefs):
 
     def lease(self, what: str) -> AbstractContextManager[None]:
         return self._leases.hold(what)
+
+    @contextmanager
+    def turn(self, branch: str) -> Iterator[None]:
+        with told_clearly(self._folder.root), turn_at(self._turns / branch):
+            yield
 
     def sweeper(self) -> Sweeper:
         from dfp_platform.lake.sweeping import EmbeddedSweeper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 
 from dfp_platform.errors import AlreadyExistsError, InvalidNameError, NotFoundError, ReadOnlyError, StaleHeadError
 from dfp_platform.lake.forgotten import Forgotten
@@ -22,6 +23,7 @@ class EmbeddedRefs(Lake):
     _store: GitStore
     _forgotten: Forgotten
     _protected: Protected
+    _turns: Path
 
     def resolve(self, ref: str) -> CommitId:
         return CommitId(self._resolve(ref).hex())
@@ -51,6 +53,7 @@ class EmbeddedRefs(Lake):
             head = self._head(name)
             self._expected(name, head, expect)
             self._store.move_ref(BRANCHES + name, head, None)
+        (self._turns / name).unlink(missing_ok=True)
 
     def tags(self) -> dict[str, CommitId]:
         return {name: CommitId(oid.hex()) for name, oid in self._store.refs(TAGS).items()}

@@ -34,6 +34,7 @@ class LakeFolder:
         warehouse/   table files of every branch, kept by the catalog
         journal/     what git objects are mended from after a power cut
         leases/      writers under way
+        turns/       a file for each branch that writers take turns at
         forgotten    commits whose files garbage collection may have removed
         protected    branches that only merges reach
         sweeps       changes with every removal of git objects
@@ -48,6 +49,7 @@ class LakeFolder:
         self.warehouse = self.root / "warehouse"
         self.journal = self.root / "journal"
         self.leases = self.root / "leases"
+        self.turns = self.root / "turns"
         self.forgotten = self.root / "forgotten"
         self.protected = self.root / "protected"
         self.sweeps = self.root / "sweeps"

@@ -171,6 +171,14 @@ class Lake(ABC):
         """
         return nullcontext()
 
+    def turn(self, branch: str) -> AbstractContextManager[None]:
+        """While inside, writers of this machine who ask for it too do not write to `branch`.
+
+        For writes that begin with reading the head and are done anew if it moves meanwhile: without turns the slowest
+        writer starves. A courtesy (see `turns`): `expect` is what keeps writes apart.
+        """
+        return nullcontext()
+
     def sweeper(self) -> Sweeper:
         """What this keeper does for garbage collection (`catalog.collection` runs it)."""
         return Sweeper()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ from dfp_platform.errors import NotFoundError, ReadOnlyError
 from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
 from dfp_platform.lake.lakefs_content import measured, opened
 from dfp_platform.lake.lakefs_drafts import in_turn
-from dfp_platform.lake.lakefs_folders import copies_folder, storage_namespace, warehouse_of
+from dfp_platform.lake.lakefs_folders import copies_folder, storage_namespace, turns_folder, warehouse_of
 from dfp_platform.lake.lakefs_history import SEALED, History, as_commit, parents_of
 from dfp_platform.lake.lakefs_objects import Found, Objects, digest, not_there
 from dfp_platform.lake.lakefs_refs import Refs
@@ -20,6 +20,7 @@ from dfp_platform.lake.lakefs_repository import Repository
 from dfp_platform.lake.lakefs_server import connect
 from dfp_platform.lake.lakefs_writing import Writing
 from dfp_platform.lake.objects import Progress
+from dfp_platform.lake.turns import turn_at
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
 
@@ -130,6 +131,9 @@ class LakeFSLake(Lake):
         finally:
             with suppress(NotFoundError):
                 self.delete_branch(name)
+
+    def turn(self, branch: str) -> AbstractContextManager[None]:
+        return turn_at(turns_folder(self._repository.name) / branch)
 
     # -- refs ---------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,11 @@ def copies_folder(repository: str) -> Path:
     return _state_folder(repository) / "objects"
 
 
+def turns_folder(repository: str) -> Path:
+    """Where writers of this machine take turns at branches."""
+    return _state_folder(repository) / "turns"
+
+
 def _state_folder(repository: str) -> Path:
     return settings().home / "lakefs" / repository
 

@@ -303,6 +303,9 @@ class OwnedLake(Lake):
     def lease(self, what: str) -> AbstractContextManager[None]:
         return self._lake.lease(f"run {self._run_id}: {what}")
 
+    def turn(self, branch: str) -> AbstractContextManager[None]:
+        return self._lake.turn(branch)
+
     def sweeper(self) -> Sweeper:
         raise _refused("collect garbage")
 

@@ -16,10 +16,8 @@ from dfp_platform.publishing.catching_up import Catching, Check, Judge, mergeabl
 from dfp_platform.publishing.evidence import Heads, gather, new_verdicts, settled_paths
 from dfp_platform.publishing.gate import Evidence, Reason, decide
 from dfp_platform.publishing.truth import tell_truth
-from dfp_platform.publishing.turns import turn_to_publish
 from dfp_platform.resources.dagster_internals import Graph, unfinished_steps
 from dfp_platform.schemas import Commit, CommitId
-from dfp_platform.settings import settings
 
 PUBLISHED_TAG = "lake/published"
 """Run tag: the commit of the target that carries the run's results. Empty: not published (a tag cannot be removed)."""
@@ -87,7 +85,7 @@ class Publisher:
         catching = Catching(self.lake, self.instance, self.graph, run_id, owner.target, resume, self.judge)
         while True:
             try:
-                with turn_to_publish(settings().home / "publishing", owner.target):
+                with self.lake.turn(owner.target):
                     tried = self._try(catching, head, allowed_status)
                 if isinstance(tried, Outcome):
                     break

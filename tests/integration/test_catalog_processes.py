@@ -46,18 +46,18 @@ def lake(tmp_path: Path):
 
 def start(lake, table: str, writer: int, count: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", APPENDER, lake.uri, table, str(writer), str(count)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
+def go(*processes: subprocess.Popen[str]) -> None:
+    """Let them begin together, once all are ready."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
 
 
 def finish(processes: list[subprocess.Popen[str]]) -> None:
@@ -76,8 +76,7 @@ def test_two_processes_that_append_to_one_table_lose_nothing(lake):
     catalog.create_namespace("marts")
     catalog.create_table("marts.apps", pa.schema([("writer", pa.int64()), ("number", pa.int64())]))
     processes = [start(lake, "marts.apps", writer, APPENDS) for writer in range(2)]
-    for process in processes:
-        go(process)
+    go(*processes)
     finish(processes)
     assert written(lake, "marts.apps") == [(writer, number) for writer in range(2) for number in range(APPENDS)]
     pointer = catalog.pointer("marts.apps")
@@ -92,8 +91,7 @@ def test_processes_that_write_different_tables_do_not_disturb_each_other(lake):
     for name in ("a", "b"):
         catalog.create_table(f"marts.{name}", pa.schema([("writer", pa.int64()), ("number", pa.int64())]))
     processes = [start(lake, f"marts.{name}", writer, 4) for writer, name in enumerate("ab")]
-    for process in processes:
-        go(process)
+    go(*processes)
     finish(processes)
     assert written(lake, "marts.a") == [(0, number) for number in range(4)]
     assert written(lake, "marts.b") == [(1, number) for number in range(4)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -85,22 +84,19 @@ class Server:
     access: Access
     storage: Mapping[str, str] = field(default_factory=dict)
     locations: Sequence[str] = ()
-    _turns: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
 
     def catalog(self, ref: str) -> LakeCatalog:
         """The tables at a ref."""
         allowed = tuple(_folder(place) for place in (self.lake.warehouse, *self.locations))
-        return ServedCatalog(self.lake, ref, self.storage, allowed, self._turns)
+        return ServedCatalog(self.lake, ref, self.storage, allowed)
 
 
 class ServedCatalog(LakeCatalog):
     """The catalog as others may use it: they choose where tables lie, but not anywhere on the server's disk."""
 
-    def __init__(
-        self, lake: Lake, ref: str, storage: Mapping[str, str], allowed: Sequence[str], turns: dict[str, Lock]
-    ) -> None:
+    def __init__(self, lake: Lake, ref: str, storage: Mapping[str, str], allowed: Sequence[str]) -> None:
         super().__init__("lake", **{**storage, LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
-        self._lake, self._allowed, self._turns = lake, allowed, turns
+        self._lake, self._allowed = lake, allowed
 
     def _swap(
         self,
@@ -109,15 +105,14 @@ class ServedCatalog(LakeCatalog):
         message: str,
         metadata: Mapping[str, str] | None = None,
     ) -> CommitId:
-        """The requests of one server take turns at a branch, as each would lose its work to the others else."""
+        """What takes long, reading and writing files, is done for many requests at once, before it is their turn."""
         self.refuse_read_only()
         with self.lake.lease(message):
             try:
-                change(self.head())  # what takes long, reading and writing files, is done before it is our turn
+                change(self.head())
             except FileNotFoundError as error:
                 raise CommitFailedException(f"{message}: a file is gone, write the rows again: {error}") from error
-            with self._turns.setdefault(self.ref, Lock()):
-                return super()._swap(change, message=message, metadata=metadata)
+            return super()._swap(change, message=message, metadata=metadata)
 
     def refuse_location(self, location: str) -> None:
         place = str(local_path(location, self._load_file_io(location=location)) or location)
