@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	conformance conformance-merge conformance-crashes conformance-writers engines trino
+	conformance conformance-merge conformance-crashes engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,12 +78,9 @@ definitions: $(DEV_ENV)
 shape: $(DEV_ENV)
 	@$(BIN)/python benchmarks/shape.py
 
-conformance-crashes: $(DEV_ENV) ## kill every act on a lake at every change of the disk (minutes)
+conformance-crashes: $(DEV_ENV) ## kill every act on a lake at every change of the disk; sixteen writers at once (minutes)
 	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/integration/test_crashes.py \
-	  tests/integration/test_publishing_crashes.py
-
-conformance-writers: $(DEV_ENV) ## sixteen processes append to one table fifty times each (ten minutes and more, alone)
-	@$(BIN)/python -m pytest -m slow -o faulthandler_timeout=3600 tests/integration/test_many_writers.py
+	  tests/integration/test_publishing_crashes.py tests/integration/test_many_writers.py
 
 bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where the time goes
 	@$(BIN)/python benchmarks/demo.py

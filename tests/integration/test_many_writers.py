@@ -116,6 +116,6 @@ def test_a_stream_of_ten_commits_a_second_and_runs_that_publish_do_not_starve_ea
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(780)
 def test_sixteen_processes_that_append_to_one_table_fifty_times_lose_nothing(tmp_path: Path) -> None:
     appended_by(tmp_path, writers=16, appends=50)
