@@ -1,39 +1,18 @@
-"""What the embedded lake costs, on this machine's disk: `python benchmarks/lake.py [--json] [--folder DIR] [--quick]`.
+"""What the embedded lake costs, on this machine's disk: `python -m benchmarks.lake [--json] [--folder DIR] [--quick]`.
 
-Every number is a median and a 99th percentile over repeated calls, in milliseconds. Commits are durable (fsync).
+Commits are durable (fsync).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.figures import Row, measured, parser, show
 from dfp_platform.lake import Lake, open_lake
-
-Row = dict[str, float | int | str]
-
-
-def measured(name: str, call: Callable[[int], object], *, times: int) -> Row:
-    """Call `times` times with 0, 1, …; the median and 99th percentile of one call, in milliseconds."""
-    taken = []
-    for n in range(times):
-        start = time.perf_counter()
-        call(n)
-        taken.append((time.perf_counter() - start) * 1e3)
-    taken.sort()
-    return {
-        "what": name,
-        "p50_ms": round(statistics.median(taken), 3),
-        "p99_ms": round(taken[min(len(taken) - 1, int(len(taken) * 0.99))], 3),
-        "calls": times,
-    }
 
 
 def fsync_alone(folder: Path, n: int) -> None:
@@ -117,25 +96,20 @@ def _back(lake: Lake, commits: int) -> str:
     return list(lake.log(limit=commits))[-1].id
 
 
-def main() -> None:
+def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--folder", type=Path, help="where to make the lakes (default: a temporary folder)")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the tables and commits")
-    options = parser.parse_args()
+    asked = parser(__doc__)
+    asked.add_argument("--folder", type=Path, help="where to make the lakes (default: a temporary folder)")
+    asked.add_argument("--quick", action="store_true", help="a tenth of the tables and commits")
+    options = asked.parse_args()
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     size = 1_000 if options.quick else 10_000
     try:
         rows = [*small_lake(folder), *wide_lake(folder, size), *long_lake(folder, size)]
     finally:
         shutil.rmtree(folder)
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        print(f"{row['what']:<62} p50 {row['p50_ms']:>9.2f} ms   p99 {row['p99_ms']:>9.2f} ms   ({row['calls']} calls)")
+    return show(rows, as_json=options.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

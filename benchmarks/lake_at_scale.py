@@ -1,4 +1,4 @@
-"""The embedded lake with 10,000 tables and 100,000 objects: `python benchmarks/lake_at_scale.py [--json] [--quick]`.
+"""The embedded lake with 10,000 tables and 100,000 objects: `python -m benchmarks.lake_at_scale [--json] [--quick]`.
 
 Times are percentiles over single calls, in milliseconds; every commit is durable. Beside the commit stands its floor:
 as many files and bytes as one commit writes, written, synced and renamed one after another, in the same run. The
@@ -7,20 +7,19 @@ tables are pointers to a few real ones, in namespaces of a hundred. Ends with 1 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from benchmarks.figures import Row, measured, parser, show
 from dfp_platform.catalog import open_catalog
 from dfp_platform.lake import Lake, open_lake
 
@@ -29,36 +28,6 @@ NAMESPACE = 100
 
 REAL_TABLES = 20
 """Tables that the pointers point to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measurement: milliseconds of a call, and what the project asks of one of its percentiles, if anything."""
-
-    what: str
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    calls: int
-    limit: str = ""
-    holds: bool = True
-
-
-def measured(what: str, call: Callable[[int], object], *, times: int) -> Row:
-    """Call with 0, 1, … and keep the percentiles."""
-    taken = []
-    for n in range(times):
-        start = time.perf_counter()
-        call(n)
-        taken.append((time.perf_counter() - start) * 1e3)
-    taken.sort()
-    p50, p90, p99 = (taken[min(len(taken) - 1, int(len(taken) * share))] for share in (0.5, 0.9, 0.99))
-    return Row(what, p50, p90, p99, times)
-
-
-def limited(row: Row, figure: float, most: float, said: str) -> Row:
-    """The row, with its limit and whether it holds."""
-    return Row(row.what, row.p50_ms, row.p90_ms, row.p99_ms, row.calls, said, figure <= most)
 
 
 def table_name(n: int) -> tuple[str, str]:
@@ -139,13 +108,13 @@ def commits(lake: Lake, folder: Path, *, tables: int, times: int) -> list[Row]:
     )
     found = measured("durable commit of one table", commit, times=times)
     most = min(10.0, 2 * floor.p50_ms)
-    return [floor, limited(found, found.p50_ms, most, f"p50 <= {most:.1f} ms (2 x the floor, and 10 ms)")]
+    return [floor, found.limited(found.p50_ms, most, f"p50 <= {most:.1f} ms (2 x the floor, and 10 ms)")]
 
 
 def branches(lake: Lake, *, times: int) -> Row:
     """A branch of everything."""
     row = measured("branch of everything", lambda n: lake.create_branch(f"b{n}"), times=times)
-    return limited(row, row.p99_ms, 2.0, "p99 <= 2 ms")
+    return row.limited(row.p99_ms, 2.0, "p99 <= 2 ms")
 
 
 def merges(lake: Lake, *, tables: int, times: int) -> Row:
@@ -162,14 +131,14 @@ def merges(lake: Lake, *, tables: int, times: int) -> Row:
         lake.merge(f"side{n}", f"into{n}", message="merge")
 
     row = measured("branch and merge of 100 tables changed on one side", merge, times=times)
-    return limited(row, row.p50_ms, 50.0, "p50 <= 50 ms")
+    return row.limited(row.p50_ms, 50.0, "p50 <= 50 ms")
 
 
 def loads(lake: Lake, *, times: int) -> Row:
     """A table through the catalog: its pointer, then its metadata file."""
     catalog = open_catalog(lake)
     row = measured("load of a table", lambda n: catalog.load_table(("real", f"t{n % REAL_TABLES}")), times=times)
-    return limited(row, row.p50_ms, 5.0, "p50 <= 5 ms")
+    return row.limited(row.p50_ms, 5.0, "p50 <= 5 ms")
 
 
 def measure(folder: Path, *, tables: int, objects: int, times: int) -> list[Row]:
@@ -186,32 +155,19 @@ def measure(folder: Path, *, tables: int, objects: int, times: int) -> list[Row]
     ]
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table."""
-    print(f"{'milliseconds':<56} {'p50':>8} {'p90':>8} {'p99':>8} {'calls':>6}  limit")
-    for row in rows:
-        verdict = f"{row.limit}: {'holds' if row.holds else 'BROKEN'}" if row.limit else ""
-        print(f"{row.what:<56} {row.p50_ms:8.2f} {row.p90_ms:8.2f} {row.p99_ms:8.2f} {row.calls:6}  {verdict}")
-
-
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--folder", type=Path, help="where to make the lake (default: a temporary folder)")
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
-    options = parser.parse_args()
+    asked = parser(__doc__)
+    asked.add_argument("--folder", type=Path, help="where to make the lake (default: a temporary folder)")
+    asked.add_argument("--quick", action="store_true", help="a tenth of everything")
+    options = asked.parse_args()
     part = 10 if options.quick else 1
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         rows = measure(folder, tables=10_000 // part, objects=100_000 // part, times=400 // part)
     finally:
         shutil.rmtree(folder)
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        show(rows)
-    return int(not all(row.holds for row in rows))
+    return show(rows, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""What merging one table costs that two branches changed: `python benchmarks/merging.py [--json] [--files N]`.
+"""What merging one table costs that two branches changed: `python -m benchmarks.merging [--json] [--files N]`.
 
 A table of many files in one manifest, or spread over a hundred; each side adds files, or puts files in place of files.
-Medians over fresh branches, in milliseconds, of the whole merge: read, decide, write, fsync, commit.
+Each merge is of fresh branches, and whole: read, decide, write, fsync, commit.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.snapshots import Operation
 
+from benchmarks.figures import Row, milliseconds, parser, row, show
 from dfp_platform.catalog import open_catalog, sum_rows
 from dfp_platform.catalog.committing import pointer_for
 from dfp_platform.catalog.durable import write_metadata
@@ -33,7 +33,6 @@ from dfp_platform.lake import Lake, open_lake
 
 TABLE = ("bench", "events")
 ROWS = pa.table({"id": list(range(10)), "name": ["event"] * 10})
-Row = dict[str, float | int | str]
 
 
 class ManyFiles:
@@ -82,25 +81,17 @@ class ManyFiles:
 
 
 def measured(name: str, table: ManyFiles, change: Callable[[str, int], None], *, times: int) -> Row:
-    """Median milliseconds, of the clock and of a core, of merging two new branches that `change` changed."""
+    """Merging two new branches that `change` changed, by the clock and by the time of a core."""
     taken, busy = [], []
     for number in range(times):
         ours, theirs = f"ours-{len(table.lake.branches())}", f"theirs-{number}-{len(table.lake.branches())}"
         for side, branch in enumerate((ours, theirs)):
             table.lake.create_branch(branch)
             change(branch, side)
-        start, worked = time.perf_counter(), time.process_time()
-        merge_branches(table.lake, theirs, ours, message="merge")
-        taken.append((time.perf_counter() - start) * 1e3)
+        worked = time.process_time()
+        taken.append(milliseconds(lambda: merge_branches(table.lake, theirs, ours, message="merge")))  # noqa: B023
         busy.append((time.process_time() - worked) * 1e3)
-    ordered = sorted(taken)
-    return {
-        "what": name,
-        "p50_ms": round(statistics.median(ordered), 1),
-        "cpu_ms": round(statistics.median(busy), 1),
-        "max_ms": round(ordered[-1], 1),
-        "merges": times,
-    }
+    return row(name, taken, cpu_ms=round(statistics.median(busy), 1))
 
 
 def one_shape(folder: Path, *, files: int, manifests: int, changed: int, times: int) -> list[Row]:
@@ -130,26 +121,20 @@ def one_shape(folder: Path, *, files: int, manifests: int, changed: int, times: 
     ]
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=10_000, help="files of the table")
-    parser.add_argument("--changed", type=int, default=100, help="files that each side adds or rewrites")
-    parser.add_argument("--times", type=int, default=9, help="merges of each kind")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    asked = parser(__doc__)
+    asked.add_argument("--files", type=int, default=10_000, help="files of the table")
+    asked.add_argument("--changed", type=int, default=100, help="files that each side adds or rewrites")
+    asked.add_argument("--times", type=int, default=9, help="merges of each kind")
+    options = asked.parse_args()
     rows: list[Row] = []
     for manifests in (1, 100):
         with tempfile.TemporaryDirectory(prefix="dfp-bench-") as folder:
             sizes = {"files": options.files, "changed": options.changed, "times": options.times}
             rows += one_shape(Path(folder), manifests=manifests, **sizes)
-    if options.json:
-        print(json.dumps(rows))
-        return
-    for row in rows:
-        details = f"{row['cpu_ms']} of a core; slowest of {row['merges']}: {row['max_ms']}"
-        print(f"{row['p50_ms']:>9} ms  ({details})  {row['what']}")
+    return show(rows, as_json=options.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

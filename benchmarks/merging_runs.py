@@ -6,10 +6,9 @@ process of its own, forked with everything imported, and all begin together.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks import one_table_line
+from benchmarks.figures import Row, parser, row, show
 from dfp_platform.catalog import open_catalog, overwrite_partitions
 from dfp_platform.lake import open_lake
 from dfp_platform.publishing.launch import run_job
@@ -36,8 +36,8 @@ def one_run(day: str, home: str, base: str | None, begin: Any, ended: Any) -> No
     ended.put((outcome.success, outcome.reasons))
 
 
-def together(runs: int, *, base: str | None) -> tuple[float, int, list[str]]:
-    """Seconds until the last of so many runs has ended, partitions on main then, and why runs were held back."""
+def together(runs: int, *, base: str | None) -> tuple[Row, int, list[str]]:
+    """How long each of so many runs took, partitions on main then, and why runs were held back."""
     with tempfile.TemporaryDirectory(prefix="dfp-bench-") as home:
         os.environ["DFP_HOME"] = home
         settings.cache_clear()
@@ -53,38 +53,32 @@ def together(runs: int, *, base: str | None) -> tuple[float, int, list[str]]:
             process.start()
         begin.wait()
         started = time.monotonic()
-        outcomes = [ended.get() for _ in processes]
-        seconds = time.monotonic() - started
+        outcomes, taken = [], []
+        for _ in processes:
+            outcomes.append(ended.get())
+            taken.append((time.monotonic() - started) * 1e3)
         for process in processes:
             process.join()
         table = open_catalog(lake).load_table("bench.events")
         found = len(table.scan(selected_fields=("day",)).to_arrow()["day"].unique()) - 1
-        return seconds, found, [reason for success, reasons in outcomes if not success for reason in reasons]
+        what = f"{runs} runs at once, {'published' if base is None else 'unpublished'}"
+        made = row(what, taken, last_s=round(taken[-1] / 1e3, 1), landed=found)
+        return made, found, [reason for success, reasons in outcomes if not success for reason in reasons]
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=32)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def main() -> int:
+    """Print the figures; each run's time ends when its process told how it ended."""
+    asked = parser(__doc__)
+    asked.add_argument("--runs", type=int, default=32)
+    options = asked.parse_args()
     unpublished, none, _ = together(options.runs, base="main")
-    published, landed, held = together(options.runs, base=None)
-    result = {
-        "runs": options.runs,
-        "unpublished_s": round(unpublished, 1),
-        "published_s": round(published, 1),
-        "ratio": round(published / unpublished, 2),
-        "landed": landed,
-        "held": held,
-    }
-    if options.json:
-        print(json.dumps(result))
-        return
     assert none == 0
-    print(f"{options.runs} runs at once, unpublished: {unpublished:.1f} s; published: {published:.1f} s", end=" ")
-    print(f"({result['ratio']}x); {landed} landed, {len(held)} held back", *held, sep="\n  ")
+    published, landed, held = together(options.runs, base=None)
+    print(*held, sep="\n", file=sys.stderr)
+    published.facts["ratio"] = round(published.facts["last_s"] / unpublished.facts["last_s"], 2)
+    all_landed = published.limited(options.runs - landed, 0, "all land")
+    return show([unpublished, all_landed], as_json=options.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
