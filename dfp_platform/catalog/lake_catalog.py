@@ -16,14 +16,11 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-from pyiceberg.catalog import LOCATION, WAREHOUSE_LOCATION, MetastoreCatalog
+from pyiceberg.catalog import LOCATION, WAREHOUSE_LOCATION
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
     NoSuchPropertyException,
-    NoSuchTableError,
-    TableAlreadyExistsError,
-    ViewAlreadyExistsError,
 )
 from pyiceberg.io import PY_IO_IMPL, FileIO, load_file_io
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
@@ -49,11 +46,11 @@ from dfp_platform.catalog.durable import sync_snapshots, write_metadata
 from dfp_platform.catalog.metadata_json import parse_whole, read_text
 from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
-from dfp_platform.catalog.namespaces import Namespaces
-from dfp_platform.catalog.pointers import Pointer, read_pointer
+from dfp_platform.catalog.namespaces import AnyIdentifier
+from dfp_platform.catalog.pointers import TABLE, Pointer
 from dfp_platform.catalog.transactions import LakeTable
 from dfp_platform.catalog.views import Views
-from dfp_platform.errors import InvalidNameError, ReadOnlyError, StaleHeadError, UnknownOutcomeError
+from dfp_platform.errors import ReadOnlyError, StaleHeadError, UnknownOutcomeError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.schemas import MAIN, CommitId
@@ -66,10 +63,8 @@ PY_LOCATION_IMPL = TableProperties.WRITE_PY_LOCATION_PROVIDER_IMPL
 TRIES = 200
 """How often a change is put on a head that keeps moving before it is given up."""
 
-AnyIdentifier = str | Identifier
 
-
-class LakeCatalog(Namespaces, Views, MetastoreCatalog):
+class LakeCatalog(Views):
     """The tables of a lake at one ref.
 
     Properties (all strings): `lake`, the lake's URI; `ref`, a branch, tag or commit (default `main`); `warehouse`,
@@ -102,7 +97,7 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
 
     def pointer(self, identifier: AnyIdentifier) -> Pointer:
         """What the lake keeps about a table: content id, rows, current snapshot. Raises NoSuchTableError."""
-        return self._existing(self.head(), self.identifier_to_tuple(identifier))
+        return self.existing(TABLE, self.head(), self.identifier_to_tuple(identifier))
 
     def load_table(self, identifier: AnyIdentifier) -> Table:
         return self.loaded(identifier)[1]
@@ -110,23 +105,14 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
     def loaded(self, identifier: AnyIdentifier) -> tuple[Pointer, Table]:
         """A table and its pointer, of one and the same commit. Raises NoSuchTableError."""
         name = self.identifier_to_tuple(identifier)
-        pointer = self._existing(self.head(), name)
+        pointer = self.existing(TABLE, self.head(), name)
         return pointer, self._table(name, pointer)
 
     def table_exists(self, identifier: AnyIdentifier) -> bool:
-        return self._find(self.head(), self.identifier_to_tuple(identifier)) is not None
+        return self.find(TABLE, self.head(), self.identifier_to_tuple(identifier)) is not None
 
-    def _find(self, commit: CommitId, identifier: Identifier) -> Pointer | None:
-        try:
-            return read_pointer(self.lake, commit, identifier)
-        except InvalidNameError:
-            return None
-
-    def _existing(self, commit: CommitId, identifier: Identifier) -> Pointer:
-        found = self._find(commit, identifier)
-        if found is None:
-            raise NoSuchTableError(f"Table does not exist: {'.'.join(identifier)} (at {self.ref})")
-        return found
+    def list_tables(self, namespace: AnyIdentifier) -> list[Identifier]:
+        return self._listed(TABLE, namespace)
 
     def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
         metadata = TableMetadataUtil.parse_raw(self._text(pointer.metadata_location))
@@ -169,7 +155,7 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
         with self.lake.lease(f"create {'.'.join(staged.name())}"):
             write_metadata(staged.metadata, staged.io, staged.metadata_location)
             pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
-            self._add(staged.name(), pointer, message="create")
+            self._add(TABLE, staged.name(), pointer, verb="create")
         return self.load_table(identifier)
 
     def register_table(self, identifier: AnyIdentifier, metadata_location: str, overwrite: bool = False) -> Table:
@@ -185,46 +171,20 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
                 metadata, metadata_location = forced, self._new_metadata_location(metadata, version)
                 write_metadata(metadata, io, metadata_location)
             sync_snapshots(metadata.snapshots, io)
-            self._add(name, pointer_for(metadata, metadata_location, io), message="register", replace=overwrite)
+            pointer = pointer_for(metadata, metadata_location, io)
+            self._add(TABLE, name, pointer, verb="register", replace=overwrite)
         return self.load_table(name)
 
     def drop_table(self, identifier: AnyIdentifier) -> None:
-        name = self.identifier_to_tuple(identifier)
-
-        def gone(head: CommitId) -> Mapping[str, Content]:
-            self._existing(head, name)
-            return {pointer_path(name): None}
-
-        self._swap(gone, message=f"drop {'.'.join(name)}")
+        self._drop(TABLE, identifier)
 
     def purge_table(self, identifier: AnyIdentifier) -> None:
         """The same as `drop_table`: other refs may need the files, so only the lake's garbage collection deletes."""
         self.drop_table(identifier)
 
     def rename_table(self, from_identifier: AnyIdentifier, to_identifier: AnyIdentifier) -> Table:
-        old, new = self.identifier_to_tuple(from_identifier), self.identifier_to_tuple(to_identifier)
-
-        def moved(head: CommitId) -> Mapping[str, Content]:
-            pointer = self._existing(head, old)
-            self.refuse_rename(head, old, new)
-            return {pointer_path(old): None, pointer_path(new): pointer.to_bytes()}
-
-        self._swap(moved, message=f"rename {'.'.join(old)} to {'.'.join(new)}")
-        return self.load_table(new)
-
-    def _add(self, identifier: Identifier, pointer: Pointer, *, message: str, replace: bool = False) -> None:
-        def added(head: CommitId) -> Mapping[str, Content]:
-            self._refuse_taken(head, identifier, replace=replace)
-            return {pointer_path(identifier): pointer.to_bytes()}
-
-        self._swap(added, message=f"{message} {'.'.join(identifier)}")
-
-    def _refuse_taken(self, commit: CommitId, identifier: Identifier, *, replace: bool = False) -> None:
-        self.require_namespace(commit, identifier[:-1])
-        if self.view_at(commit, identifier) is not None:
-            raise ViewAlreadyExistsError(f"View with same name already exists: {'.'.join(identifier)} (at {self.ref})")
-        if not replace and self._find(commit, identifier) is not None:
-            raise TableAlreadyExistsError(f"Table already exists: {'.'.join(identifier)} (at {self.ref})")
+        self._rename(TABLE, from_identifier, to_identifier)
+        return self.load_table(to_identifier)
 
     # -- commits ------------------------------------------------------------------------------------------------
 
@@ -252,9 +212,9 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
 
         def changed(head: CommitId) -> Mapping[str, Content]:
             for change in changes:
-                base, known = self._find(head, change.identifier), staged.get(change.identifier)
+                base, known = self.find(TABLE, head, change.identifier), staged.get(change.identifier)
                 if base is None:
-                    self._refuse_taken(head, change.identifier)
+                    self.refuse_taken(TABLE, head, change.identifier)
                 if known is None or known.base != base:
                     staged[change.identifier] = self._stage(change, base)
             return {pointer_path(name): stage.pointer.to_bytes() for name, stage in staged.items()}
@@ -337,7 +297,7 @@ class LakeCatalog(Namespaces, Views, MetastoreCatalog):
     ) -> StagedTable:
         name, own = self.identifier_to_tuple(identifier), {**properties, **FORCED_PROPERTIES}
         self.refuse_read_only()
-        self._refuse_taken(self.head(), name)
+        self.refuse_taken(TABLE, self.head(), name)
         version = int(own.get("format-version", "2"))
         table_uuid = uuid.uuid4()
         place = (location or self._new_location(name, table_uuid)).rstrip("/")

@@ -87,15 +87,6 @@ class Namespaces(MetastoreCatalog):
 
         self._swap(dropped, message=f"drop namespace {'.'.join(name)}")
 
-    def list_tables(self, namespace: AnyIdentifier) -> list[Identifier]:
-        name, head = self.identifier_to_tuple(namespace), self.head()
-        self.require_namespace(head, name)
-        return [
-            identifier_of(entry.path)
-            for entry in self.lake.list(head, namespace_prefix(name))
-            if is_pointer(entry.path)
-        ]
-
     def all_tables(self) -> list[Identifier]:
         """Every table at the ref, in every namespace."""
         return [identifier_of(entry.path) for entry in self.lake.list(self.head(), TABLES) if is_pointer(entry.path)]
