@@ -21,11 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dfp_platform.errors import DfpError, NotFoundError, ReadOnlyError, UnknownOutcomeError
+from dfp_platform.errors import DfpError, NotFoundError, ReadOnlyError, UnknownOutcomeError, UnreachableError
 from dfp_platform.lake.lakefs_content import SHA256, Source, Wanted
 from dfp_platform.lake.lakefs_history import PART, History
 from dfp_platform.lake.lakefs_repository import Repository, Strategy
-from dfp_platform.lake.lakefs_server import LostAnswerError, Refused
+from dfp_platform.lake.lakefs_server import TRIES, LostAnswerError, Refused, wait_for_server
 
 logger = logging.getLogger(__name__)
 
@@ -111,22 +111,25 @@ class Draft:
             ReadOnlyError: uncommitted objects on the target, or a hook refused. NotFoundError: the target is gone.
             UnknownOutcomeError: no answer came, and nobody can be asked. UnreachableError: it never reached the server.
         """
-        try:
-            return self.repository.merge(self.name, self.branch, message, metadata, squash=squash)
-        except Refused as refused:
-            if refused.status in (400, 409) and not refused.dirty:
-                landed = history.find_write(self.branch, self.token) if refused.repeated else None
-                if landed is not None or refused.status == 409:
-                    return landed.id if landed else None
-            raise self._not_taken(refused) from refused
-        except LostAnswerError as error:
-            raise UnknownOutcomeError(
-                f"the lakeFS server was told to move {self.branch} and did not answer: {error.message}",
-                hint=f"when it answers, look whether `lakectl log` of {self.branch} has {self.token} in its metadata",
-                branch=self.branch,
-                token=self.token,
-                address=error.fields.get("address"),
-            ) from error
+        lost: LostAnswerError | None = None
+        for again in range(TRIES):
+            wait_for_server(again)
+            try:
+                return self.repository.merge(self.name, self.branch, message, metadata, squash=squash, once=True)
+            except Refused as refused:
+                if refused.status in (400, 409) and not refused.dirty:
+                    landed = history.find_write(self.branch, self.token) if lost else None
+                    if landed is not None or refused.status == 409:
+                        return landed.id if landed else None
+                raise self._not_taken(refused) from refused
+            except LostAnswerError as error:  # it may have landed, and would land again as a commit without changes
+                lost = error
+                try:
+                    if (landed := history.find_write(self.branch, self.token)) is not None:
+                        return landed.id
+                except (Refused, UnreachableError):
+                    break
+        raise self._unknown(lost) from lost
 
     def _put(self, item: tuple[str, Source]) -> None:
         path, source = item
@@ -136,6 +139,15 @@ class Draft:
         elif source.content is not None:
             metadata = {SHA256: source.sha256} if source.sha256 else {}
             self.repository.upload(self.name, path, source.content, source.size, metadata)
+
+    def _unknown(self, lost: LostAnswerError | None) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"the lakeFS server was told to move {self.branch} and did not answer{f': {lost.message}' if lost else ''}",
+            hint=f"when it answers, look whether `lakectl log` of {self.branch} has {self.token} in its metadata",
+            branch=self.branch,
+            token=self.token,
+            address=lost.fields.get("address") if lost else None,
+        )
 
     def _not_taken(self, refused: Refused) -> DfpError:
         if refused.status == 404:

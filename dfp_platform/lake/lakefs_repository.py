@@ -234,10 +234,12 @@ class Repository:
         strategy: Strategy | None = None,
         squash: bool = False,
         allow_empty: bool = False,
+        once: bool = False,
     ) -> str:
         """Merge into a branch and return its new head.
 
-        Asking again is safe: what has landed is on both sides then, and the same bytes merge to no change.
+        The server refuses ("no changes") only a source that holds what the merge base held. Where the target has
+        the same bytes already it makes a commit that changes nothing; `once` keeps a lost answer from leading there.
         """
         import lakefs_sdk
 
@@ -245,7 +247,8 @@ class Repository:
         wanted = lakefs_sdk.Merge(
             message=message, metadata=dict(metadata), squash_merge=squash, allow_empty=allow_empty, **options
         )
-        return self.server.ask(self.server.sdk.refs_api.merge_into_branch, self.name, source, into, wanted).reference
+        call = self.server.sdk.refs_api.merge_into_branch
+        return self.server.ask(call, self.name, source, into, wanted, once=once).reference
 
     # -- inside --------------------------------------------------------------------------------------------------
 

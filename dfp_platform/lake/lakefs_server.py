@@ -115,8 +115,7 @@ class Server:
         """
         sent = False
         for again in range(TRIES):
-            if again:
-                time.sleep(PATIENCE_S * 2 ** (again - 1) * _dice.uniform(0.5, 1.5))
+            wait_for_server(again)
             try:
                 return function(*args, **{"_request_timeout": TIMEOUT_S, **options})
             except Exception as error:
@@ -171,6 +170,12 @@ class Server:
                 hint=f"upgrade it to {'.'.join(map(str, OLDEST))} or later",
                 setting="lakefs_endpoint_url",
             )
+
+
+def wait_for_server(again: int) -> None:
+    """Pause before the `again`-th repetition of a call; not before the first try (0)."""
+    if again:
+        time.sleep(PATIENCE_S * 2 ** (again - 1) * _dice.uniform(0.5, 1.5))
 
 
 def refusal(status: int, said: str, *, repeated: bool = False) -> Refused:

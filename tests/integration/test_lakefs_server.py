@@ -67,22 +67,39 @@ def test_both_sides_changing_a_path_is_a_conflict_unless_the_bytes_are_the_same(
     assert refusal(repository.merge, "three", "main", "m", {}, squash=True).status == 409
 
 
-def test_a_merge_that_changes_nothing_is_made_only_if_it_may_be_empty(repository):
+def test_a_merge_is_refused_only_if_its_source_changed_nothing_unless_it_may_be_empty(repository):
+    repository.create_branch("side", "main")
+    commit(repository, "side", a=b"1")
+    repository.remove("side", ["a"])
+    theirs = repository.commit("side", "m", {})
+    ours = commit(repository, "main", b=b"1")
+    for options in ({}, {"squash": True}, {"strategy": "source-wins"}):
+        assert refusal(repository.merge, "side", "main", "m", {}, **options).nothing_to_do
+    made = repository.merge("side", "main", "m", {}, allow_empty=True)
+    assert repository.commit_of(made).parents == (ours, theirs)
+
+
+def test_a_merge_of_what_the_target_holds_already_makes_a_commit_that_changes_nothing(repository):
     for name in ("one", "two"):
         repository.create_branch(name, "main")
     theirs = commit(repository, "one", a=b"1")
     ours = commit(repository, "two", a=b"2")
-    assert refusal(repository.merge, "one", "two", "m", {}, strategy="dest-wins").nothing_to_do
-    made = repository.merge("one", "two", "m", {}, strategy="dest-wins", allow_empty=True)
+    made = repository.merge("one", "two", "m", {}, strategy="dest-wins")
     assert repository.commit_of(made).parents == (ours, theirs)
     assert repository.read(made, "a") == b"2"
 
 
-def test_the_same_merge_made_twice_changes_nothing_the_second_time(repository):
-    repository.create_branch("side", "main", hidden=True)
-    commit(repository, "side", a=b"1")
-    repository.merge("side", "main", "m", {}, squash=True)
-    assert refusal(repository.merge, "side", "main", "m", {}, squash=True).nothing_to_do
+def test_the_same_merge_made_twice_makes_a_second_commit_if_it_is_squashed_and_is_refused_else(repository):
+    for name, squash in (("side", True), ("other", False)):
+        repository.create_branch(name, "main", hidden=True)
+        commit(repository, name, **{name: b"1"})
+        made = repository.merge(name, "main", "m", {}, squash=squash)
+        if squash:
+            again = repository.merge(name, "main", "m", {}, squash=True)
+            assert repository.commit_of(again).parents == (made,)
+            assert list(repository.diff(made, again)) == []
+        else:
+            assert refusal(repository.merge, name, "main", "m", {}).nothing_to_do
 
 
 def test_a_squash_merge_has_one_parent_and_another_has_two(repository):

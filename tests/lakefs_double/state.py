@@ -157,8 +157,9 @@ class Repository:
         ours = self.commits[at.head]
         base = self.merge_base(ours, theirs)
         tree = self._merged(base.tree if base else {}, ours.tree, theirs.tree, strategy)
-        if not allow_empty and not any(differing(ours.tree, tree)):
-            raise Refusal(400, "merge: no changes")
+        # only the source is looked at: where the target holds the same already, a commit without changes is made
+        if not allow_empty and not any(differing(base.tree if base else {}, theirs.tree)):
+            raise Refusal(400, f"update branch {into}: no changes")
         facts = {**metadata, ".lakefs.merge.strategy": strategy or "default"}
         made = self.add((ours.id,) if squash else (ours.id, theirs.id), tree, message, facts)
         at.head, at.staged = made.id, {}
