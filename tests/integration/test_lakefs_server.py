@@ -68,6 +68,7 @@ def test_both_sides_changing_a_path_is_a_conflict_unless_the_bytes_are_the_same(
 
 
 def test_a_merge_is_refused_only_if_its_source_changed_nothing_unless_it_may_be_empty(repository):
+    commit(repository, "main", before=b"1")
     repository.create_branch("side", "main")
     commit(repository, "side", a=b"1")
     repository.remove("side", ["a"])
