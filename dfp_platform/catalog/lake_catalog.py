@@ -48,6 +48,7 @@ from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import AnyIdentifier
 from dfp_platform.catalog.pointers import TABLE, Pointer
+from dfp_platform.catalog.storage import storage_properties
 from dfp_platform.catalog.transactions import LakeTable
 from dfp_platform.catalog.views import Views
 from dfp_platform.errors import ReadOnlyError, StaleHeadError, UnknownOutcomeError
@@ -341,6 +342,7 @@ class LakeCatalog(Views):
 
 def open_catalog(lake: Lake, ref: str = MAIN) -> LakeCatalog:
     """The tables of this very lake object at a ref; writes go through it, so a fencing wrapper stays in force."""
-    catalog = LakeCatalog("lake", **{LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
+    own = {LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse}
+    catalog = LakeCatalog("lake", **{**storage_properties(), **own})
     catalog._lake = lake
     return catalog

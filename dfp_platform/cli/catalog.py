@@ -36,21 +36,17 @@ def serve(
 
     Branches can be read and written, tags and commits read. Clients need the property `uri`, `warehouse` (a ref; else
     main), and, where DFP_CATALOG_TOKEN is set, `token` with that value or `credential` with a colon before it.
-    Keys to an S3 warehouse that clients may have are read from PYICEBERG_CATALOG__LAKE__S3__… .
+    How an S3 warehouse is reached, and keys to it that clients may have, are read from PYICEBERG_CATALOG__LAKE__S3__… .
     """
-    from pyiceberg.utils.config import Config
-
     from dfp_platform.catalog.rest.access import Access, refuse_open_door
     from dfp_platform.catalog.rest.app import Server, run
-    from dfp_platform.catalog.rest.credentials import STORAGE
+    from dfp_platform.catalog.storage import storage_properties
     from dfp_platform.settings import choose
 
     secret = choose(lake=lake).catalog_token
     token = secret.get_secret_value() if secret else None
     refuse_open_door(host, token)
-    told = Config().get_catalog_config("lake") or {}
-    storage = {name: str(value) for name, value in told.items() if name.startswith(STORAGE)}
-    server = Server(opened(), Access(token), storage, tuple(allow_location or ()))
+    server = Server(opened(), Access(token), storage_properties(), tuple(allow_location or ()))
 
     def ready(host: str, port: int) -> None:
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-STORAGE = ("s3.", "gcs.", "adls.", "client.")
-"""What properties of storage begin with."""
-
 _SECRET = ("key", "secret", "token", "sas", "credential", "password")
 
 
