@@ -1,47 +1,64 @@
-"""Tables of a lake folder that was moved: what former addresses name is read where it is now.
+"""Table files that lie elsewhere than tables say: what former addresses name is read where it is now.
 
-Metadata and manifests of every commit name the folder the lake stood in when they were written, and history is not
-rewritten. After `dfp lake relocate` the format file knows the former places, and this FileIO puts the present one in
-their stead. Engines that read by themselves still need the lake where it was.
+Metadata and manifests of every commit name the place the lake stood in when they were written, and history is not
+rewritten. After `dfp lake relocate` or `dfp lake sync` the lake knows where such files are (`Lake.moved_files`), and
+this FileIO puts the present place in the former one's stead. Engines that read by themselves still need files where
+they were.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 
 from pyiceberg.io import PY_IO_IMPL
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
-from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.interface import Lake
 
 _ROOT = "lake.root"
-_FORMER = "lake.former-roots"
+_MOVED = "lake.moved"
 
 
 class MovedLakeIO(PyArrowFileIO):
-    """Reads and writes what former addresses of a lake name, at its present one."""
+    """Reads and writes what former addresses of a lake name, at the present ones."""
 
     @staticmethod
     def parse_location(location: str, properties: Properties = EMPTY_DICT) -> tuple[str, str, str]:
         scheme, netloc, path = PyArrowFileIO.parse_location(location, properties)
-        root = properties[_ROOT]
-        if scheme == "file" and not path.startswith(f"{root}/"):
-            for former in json.loads(properties[_FORMER]):
-                if path.startswith(f"{former}/"):
-                    return scheme, netloc, root + path.removeprefix(former)
+        address = path if scheme == "file" else f"{store_scheme(scheme)}://{path}"
+        if not address.startswith(f"{properties[_ROOT]}/"):
+            for former, present in json.loads(properties[_MOVED]):
+                if address.startswith(f"{former}/"):
+                    return _parts(present + address.removeprefix(former))
         return scheme, netloc, path
 
 
-def io_properties(lake: Lake) -> Properties:
-    """What makes pyiceberg use `MovedLakeIO`, for a lake that was moved; nothing for any other."""
-    if "://" in lake.uri:
+def io_properties(lake: Lake, moved: Mapping[str, str] | None = None) -> Properties:
+    """What makes pyiceberg use `MovedLakeIO`, for a lake with files that were moved; nothing for any other.
+
+    Args:
+        moved: what to put in whose stead; what the lake knows unless given.
+    """
+    known = lake.moved_files() if moved is None else moved
+    if not known:
         return {}
-    folder = LakeFolder(Path(lake.uri))
-    if not folder.former_locations():
-        return {}
-    former = sorted(set(folder.former_locations()) - {str(folder.root)}, key=len, reverse=True)
+    longest_first = sorted(known.items(), key=lambda pair: len(pair[0]), reverse=True)
     name = f"{MovedLakeIO.__module__}.{MovedLakeIO.__qualname__}"
-    return {PY_IO_IMPL: name, _ROOT: str(folder.root), _FORMER: json.dumps(former)}
+    return {PY_IO_IMPL: name, _ROOT: files_root(lake), _MOVED: json.dumps(longest_first)}
+
+
+def files_root(lake: Lake) -> str:
+    """What addresses of all files begin with that a lake keeps: of its warehouse, and of objects that tables name."""
+    return lake.warehouse.rpartition("/")[0]
+
+
+def store_scheme(scheme: str) -> str:
+    """One name for the several that one kind of store goes by."""
+    return "s3" if scheme in ("s3a", "s3n") else scheme
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    scheme, found, path = address.partition("://")
+    return (scheme, path.partition("/")[0], path) if found else ("file", "", address)

@@ -14,6 +14,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from dfp_platform.catalog.lake_catalog import open_catalog
+from dfp_platform.catalog.moved import store_scheme
 from dfp_platform.lake.interface import Lake
 
 _ASIDE = ".swept-"
@@ -36,7 +37,7 @@ def place_of(location: str, io: FileIO) -> str:
     parse = io.parse_location if isinstance(io, PyArrowFileIO) else PyArrowFileIO.parse_location
     scheme, _, path = parse(location, io.properties)
     if scheme != "file":
-        return f"{_scheme(scheme)}://{path}"
+        return f"{store_scheme(scheme)}://{path}"
     if os.path.islink(path):
         return os.path.realpath(path)
     folder, name = os.path.split(os.path.normpath(path))
@@ -121,7 +122,3 @@ def _files_in(folder: str) -> Iterator[StoredFile]:
 @lru_cache(maxsize=10_000)
 def _real_folder(folder: str) -> str:
     return os.path.realpath(folder)
-
-
-def _scheme(name: str) -> str:
-    return "s3" if name in ("s3a", "s3n") else name

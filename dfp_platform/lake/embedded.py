@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ from dfp_platform.lake.interface import Content, Lake, checked_path
 from dfp_platform.lake.leases import Leases
 from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
+from dfp_platform.lake.origins import OriginIndex
 from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
 from dfp_platform.lake.protected import Protected
 from dfp_platform.lake.sweeper import Sweeper
@@ -72,6 +74,7 @@ class EmbeddedLake(EmbeddedRefs):
         self._protected = Protected(folder.protected)
         self._turns = folder.turns
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
+        self._origins = OriginIndex(folder.origins, partial(_looked_at, self._store))
         self._measured: dict[Oid, tuple[int, str]] = {}
 
     def __reduce__(self) -> tuple[Callable[..., Lake], tuple[Path]]:
@@ -227,6 +230,17 @@ class EmbeddedLake(EmbeddedRefs):
 
         return damages(GitStore(self._folder), self._files, skip=self._forgotten.commits())
 
+    def moved_files(self) -> Mapping[str, str]:
+        former = self._folder.former_locations()
+        return {root: self.copies_place(root) for root in former if root != self.uri}
+
+    def copies_place(self, root: str) -> str:
+        """A lake that keeps table files in a folder has them where this one has: they share what they share."""
+        return super().copies_place(root) if "://" in root else self.uri
+
+    def remember_copies(self, roots: Collection[str]) -> None:
+        self._folder.remember(roots)
+
     def lease(self, what: str) -> AbstractContextManager[None]:
         return self._leases.hold(what)
 
@@ -315,6 +329,11 @@ class EmbeddedLake(EmbeddedRefs):
         self._index.catch_up(made)
         pack_if_many(self._store, self._files, limit=self.loose_limit)
         return CommitId(made.hex())
+
+
+def _looked_at(store: GitStore, commit: str) -> tuple[tuple[CommitId, ...], Mapping[str, str]]:
+    record = store.commit(bytes.fromhex(commit)).as_record()
+    return record.parents, record.metadata
 
 
 def _measure(blob: bytes) -> tuple[int, str]:

@@ -10,10 +10,12 @@ from dfp_platform.errors import AlreadyExistsError, InvalidNameError, NotFoundEr
 from dfp_platform.lake.forgotten import Forgotten
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
 from dfp_platform.lake.interface import Lake, checked_ref_name, is_ref_name
+from dfp_platform.lake.origins import OriginIndex
 from dfp_platform.lake.protected import Protected
 from dfp_platform.schemas import MAIN, CommitId
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
+_HEX_ELSEWHERE = re.compile(r"[0-9a-f]{7,64}")
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -24,6 +26,7 @@ class EmbeddedRefs(Lake):
     _forgotten: Forgotten
     _protected: Protected
     _turns: Path
+    _origins: OriginIndex
 
     def resolve(self, ref: str) -> CommitId:
         return CommitId(self._resolve(ref).hex())
@@ -98,7 +101,15 @@ class EmbeddedRefs(Lake):
                     return target
             if _HEX.fullmatch(ref) and (found := self._store.find_commit(ref)) is not None:
                 return found
+            if _HEX_ELSEWHERE.fullmatch(ref) and (found := self._copy_of(ref)) is not None:
+                return found
         raise self._unknown(ref, "branch, tag or commit")
+
+    def _copy_of(self, origin: str) -> Oid | None:
+        """The commit that was brought here from another lake, where it had this id."""
+        heads = [*self._store.refs(BRANCHES).values(), *self._store.refs(TAGS).values()]
+        copies = self._origins.copies(origin, (head.hex() for head in heads))
+        return next((found for copy in copies if (found := self._store.find_commit(copy)) is not None), None)
 
     def _resolve_kept(self, ref: str) -> Oid:
         """The commit a ref names, for a ref that shall reach it too. Raises NotFoundError: collected as garbage."""

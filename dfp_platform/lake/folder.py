@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class LakeFolder:
         protected    branches that only merges reach
         sweeps       changes with every removal of git objects
         index.db     provenance, derived from refs.git
+        origins.db   commits that were brought from other lakes, derived from refs.git
     """
 
     def __init__(self, root: Path) -> None:
@@ -55,6 +56,7 @@ class LakeFolder:
         self.sweeps = self.root / "sweeps"
         self.refs_lock = self.root / "refs.lock"
         self.index = self.root / "index.db"
+        self.origins = self.root / "origins.db"
 
     def exists(self) -> bool:
         """Whether a lake is here."""
@@ -107,15 +109,15 @@ class LakeFolder:
             shutil.rmtree(young.root, ignore_errors=True)
 
     def former_locations(self) -> list[str]:
-        """Where this lake stood before each relocation, oldest first."""
+        """Where this lake stood before each relocation, and lakes that were synced into it, oldest first."""
         return list(self._form()["former"])
 
-    def remember(self, elsewhere: Path) -> None:
-        """Files that addresses in another lake's folder name are copied here: read them here from now on."""
+    def remember(self, roots: Collection[str]) -> None:
+        """Files that addresses beneath these folders or prefixes name are copied here: read them here from now on."""
         with locked_file(self.root / "lake.lock"):
             form = self._form()
-            if str(elsewhere) not in form["former"]:
-                self._write_form({**form, "former": [*form["former"], str(elsewhere)]})
+            if young := [root for root in roots if root not in form["former"]]:
+                self._write_form({**form, "former": [*form["former"], *young]})
 
     def relocate(self) -> str | None:
         """See `dfp_platform.lake.relocate`."""

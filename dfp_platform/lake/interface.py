@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -182,6 +183,23 @@ class Lake(ABC):
     def sweeper(self) -> Sweeper:
         """What this keeper does for garbage collection (`catalog.collection` runs it)."""
         return Sweeper()
+
+    # -- table files of other lakes -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def moved_files(self) -> Mapping[str, str]:
+        """Table files that lie elsewhere than their addresses say: what addresses begin with, and what stands for it.
+
+        Those of lakes that were synced into this one, and of the folder in which it stood before it was moved.
+        """
+
+    def copies_place(self, root: str) -> str:
+        """Where the files go that lie beneath `root` in another lake: a folder, or a prefix of the warehouse."""
+        return f"{self.warehouse}/from-{hashlib.sha256(root.encode()).hexdigest()[:16]}"
+
+    @abstractmethod
+    def remember_copies(self, roots: Collection[str]) -> None:
+        """From now on, `moved_files` leads from what lay beneath these roots to its copies (see `copies_place`)."""
 
     # -- refs ---------------------------------------------------------------------------------------------------
 

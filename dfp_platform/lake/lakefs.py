@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from typing import BinaryIO
@@ -11,8 +11,15 @@ from typing import BinaryIO
 from dfp_platform.errors import NotFoundError, ReadOnlyError
 from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
 from dfp_platform.lake.lakefs_content import measured, opened
+from dfp_platform.lake.lakefs_copies import remember_roots, remembered_roots
 from dfp_platform.lake.lakefs_drafts import in_turn
-from dfp_platform.lake.lakefs_folders import copies_folder, storage_namespace, turns_folder, warehouse_of
+from dfp_platform.lake.lakefs_folders import (
+    copies_folder,
+    origins_file,
+    storage_namespace,
+    turns_folder,
+    warehouse_of,
+)
 from dfp_platform.lake.lakefs_history import SEALED, History, as_commit, parents_of
 from dfp_platform.lake.lakefs_objects import Found, Objects, digest, not_there
 from dfp_platform.lake.lakefs_refs import Refs
@@ -41,7 +48,7 @@ class LakeFSLake(Lake):
         self.warehouse = warehouse_of(namespace, repository)
         self._history = History(self._repository)
         self._objects = Objects(self._repository, self._history, copies_folder(repository))
-        self._refs = Refs(self._repository, self._history, self.uri)
+        self._refs = Refs(self._repository, self._history, self.uri, origins_file(repository))
         self._writing = Writing(self._repository, self._history, self._objects, self._refs)
 
     def __reduce__(self) -> tuple[Callable[..., Lake], tuple[str]]:
@@ -196,6 +203,14 @@ class LakeFSLake(Lake):
         from dfp_platform.lake.lakefs_verification import damages
 
         return damages(self._repository)
+
+    # -- table files of other lakes -----------------------------------------------------------------------------
+
+    def moved_files(self) -> Mapping[str, str]:
+        return {root: self.copies_place(root) for root in remembered_roots(self._repository)}
+
+    def remember_copies(self, roots: Collection[str]) -> None:
+        remember_roots(self._repository, roots)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

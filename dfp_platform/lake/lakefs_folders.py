@@ -70,6 +70,11 @@ def turns_folder(repository: str) -> Path:
     return _state_folder(repository) / "turns"
 
 
+def origins_file(repository: str) -> Path:
+    """Where this machine keeps which commits were brought from other lakes; derived from history."""
+    return _state_folder(repository) / "origins.db"
+
+
 def _state_folder(repository: str) -> Path:
     return settings().home / "lakefs" / repository
 

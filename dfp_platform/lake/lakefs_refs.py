@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from dfp_platform.errors import (
     AlreadyExistsError,
@@ -17,24 +20,33 @@ from dfp_platform.errors import (
 )
 from dfp_platform.lake.interface import checked_ref_name
 from dfp_platform.lake.lakefs_drafts import DRAFTS
-from dfp_platform.lake.lakefs_history import SEALED, History
+from dfp_platform.lake.lakefs_history import SEALED, History, as_commit, parents_of
 from dfp_platform.lake.lakefs_repository import Record, Repository
 from dfp_platform.lake.lakefs_server import LostAnswerError, Refused
+from dfp_platform.lake.origins import OriginIndex
 
+_HEX = re.compile(r"[0-9a-f]{7,64}")
 _LOOKS_LIKE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Refs:
-    """What names mean in one repository, and how names are made and forgotten."""
+    """What names mean in one repository, and how names are made and forgotten.
 
-    def __init__(self, repository: Repository, history: History, uri: str) -> None:
+    Args:
+        origins: file for what is remembered of commits that were brought from other lakes.
+    """
+
+    def __init__(self, repository: Repository, history: History, uri: str, origins: Path) -> None:
         self._repository = repository
         self._history = history
         self._uri = uri
+        self._origins = OriginIndex(origins, partial(_looked_at, history))
 
     def record(self, ref: str) -> Record:
         """The commit a ref names. Raises NotFoundError."""
         found = self._history.find(ref) if _is_ref_name(ref) else None
+        if found is None and _HEX.fullmatch(ref):
+            found = self._copy_of(ref)
         if found is None:
             raise self.unknown(ref, "branch, tag or commit")
         return found
@@ -128,6 +140,12 @@ class Refs:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    def _copy_of(self, origin: str) -> Record | None:
+        """The commit that was brought here from another lake, where it had this id."""
+        heads = [*self.branches().values(), *(commit for _, commit in self._repository.tags())]
+        found = map(self._history.find, self._origins.copies(origin, heads))
+        return next((record for record in found if record is not None), None)
+
     def _refuse_tag(self, name: str) -> None:
         if self._repository.tagged(name) is not None:
             raise AlreadyExistsError(f"{name} is a tag already", hint="choose another name", branch=name)
@@ -150,6 +168,11 @@ class Refs:
             hint="look at the hooks and protection rules",
             **{kind: name},
         )
+
+
+def _looked_at(history: History, commit: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    record = history.record(commit)
+    return parents_of(record), as_commit(record).metadata
 
 
 def _check_new_name(name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, Literal
@@ -299,6 +299,12 @@ class OwnedLake(Lake):
 
     def protect_branch(self, name: str) -> None:
         raise _refused("protect branches")
+
+    def moved_files(self) -> Mapping[str, str]:
+        return self._lake.moved_files()
+
+    def remember_copies(self, roots: Collection[str]) -> None:
+        raise _refused("bring other lakes")
 
     def lease(self, what: str) -> AbstractContextManager[None]:
         return self._lake.lease(f"run {self._run_id}: {what}")

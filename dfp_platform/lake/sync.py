@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 from dfp_platform.errors import AlreadyExistsError, CorruptLakeError, NotFoundError
 from dfp_platform.lake.interface import Content, Lake
+from dfp_platform.lake.origins import ORIGIN
 from dfp_platform.lake.sweeper import SweepProgress
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference
-
-ORIGIN = "origin"
-"""Metadata of a commit that was brought: the id of the commit it is a copy of."""
 
 EPHEMERAL = "tx-"
 """How the names of branches begin that are nobody's for long."""

@@ -26,8 +26,11 @@ BIG = b"big" * 500_000
 
 @pytest.fixture
 def source(tmp_path: Path) -> Lake:
+    return filled(open_lake(tmp_path / "source", create=True))
+
+
+def filled(lake: Lake) -> Lake:
     """Tables, a published run, a merge settled by hand, an open branch, a tag."""
-    lake = open_lake(tmp_path / "source", create=True)
     lake.commit("main", {"raw/big.bin": BIG, "small": b"1", "both": b"0"}, message="first", metadata={"run": "r0"})
     overwrite(open_catalog(lake), "marts.apps", rows(1))
     open_run_branch(lake, Ownership(run_id="r1", target="main", base=lake.resolve("main")), source="main")
@@ -86,6 +89,15 @@ def test_tables_are_read_from_the_copy_and_survive_the_source(source: Lake, tmp_
     swept(again)
     assert numbers(again, "main") == [3]
     assert [*again.verify(), *table_damages(again)] == []
+
+
+def test_a_copy_of_a_copy_needs_neither_of_the_lakes_before_it(source: Lake, tmp_path: Path) -> None:
+    between, target = (open_lake(tmp_path / name, create=True) for name in ("between", "target"))
+    sync_lakes(source, between)
+    sync_lakes(between, target)
+    for lake in (source, between):
+        Path(lake.uri).rename(f"{lake.uri}-away")
+    assert (numbers(open_lake(target.uri), "main"), numbers(open_lake(target.uri), "v1")) == ([1, 2], [1, 2])
 
 
 def test_what_the_copy_wrote_comes_back(source: Lake, tmp_path: Path) -> None:
