@@ -36,15 +36,23 @@ conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a tab
 conformance: $(DEV_ENV) ## Iceberg's own compatibility kit against the REST catalog (Java 17 and Maven; a minute or two)
 	@$(BIN)/python -m tests.conformance.kit
 
-engines: $(DEV_ENV) .cache/duckdb/made ## Spark 4.0 and DuckDB against the REST catalog (Java 17; fetches Spark; minutes)
+engines: $(DEV_ENV) .cache/duckdb/made .cache/s3/made ## Spark 4.0, DuckDB and an S3 store with the REST catalog (Java 17; fetches Spark; minutes)
 	@$(call install,.[dev$(comma)spark])
-	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py
+	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \
+	  tests/conformance/s3_store.py
 
 # DuckDB 1.5.5 is the newest whose Iceberg extension is a package; the project's own DuckDB is newer.
 .cache/duckdb/made: $(BIN)/uv
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check duckdb==1.5.5 \
 	  duckdb-extension-avro==1.5.5 duckdb-extension-httpfs==1.5.5 duckdb-extension-iceberg==1.5.5
+	@touch $@
+
+# An S3 server for tests, apart from the project's environment: it brings boto3 and more.
+.cache/s3/made: $(BIN)/uv constraints.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  'moto[s3]==5.2.5' boto3==1.44.8 flask flask-cors
 	@touch $@
 
 trino: $(DEV_ENV) .cache/trino/made ## Trino 476 against the REST catalog (Java 23 or newer; fetches 800 MB; minutes)

@@ -69,14 +69,15 @@ class LakeCatalog(Views):
     """The tables of a lake at one ref.
 
     Properties (all strings): `lake`, the lake's URI; `ref`, a branch, tag or commit (default `main`); `warehouse`,
-    where table files go (default: the lake's own). What pyiceberg's FileIO reads (``s3.…``) is passed on.
+    where table files go (default: the lake's own). What pyiceberg's FileIO reads (``s3.…``) is passed on, and is what
+    `storage_properties` says where it is not given.
 
     On a branch every operation reads the head once and writes only if that head still stands. On a tag or commit
     everything can be read and nothing written (ReadOnlyError).
     """
 
     def __init__(self, name: str, **properties: str) -> None:
-        super().__init__(name, **properties)
+        super().__init__(name, **{**storage_properties(), **properties})
         if not properties.get(LAKE):
             raise NoSuchPropertyException("the property 'lake' is missing: the lake's URI")
         self.ref = properties.get(REF) or MAIN
@@ -342,7 +343,6 @@ class LakeCatalog(Views):
 
 def open_catalog(lake: Lake, ref: str = MAIN) -> LakeCatalog:
     """The tables of this very lake object at a ref; writes go through it, so a fencing wrapper stays in force."""
-    own = {LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse}
-    catalog = LakeCatalog("lake", **{**storage_properties(), **own})
+    catalog = LakeCatalog("lake", **{LAKE: lake.uri, REF: ref, WAREHOUSE_LOCATION: lake.warehouse})
     catalog._lake = lake
     return catalog

@@ -17,9 +17,10 @@ from dfp_platform.schemas import MAIN
 
 def import_(
     source: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            help="Files or a folder; with --table an Iceberg table's folder or metadata file, or parquet files."
+            help="Files or a folder; with --table an Iceberg table's folder or metadata file, or parquet files, "
+            "here or at s3://…."
         ),
     ],
     to: Annotated[str | None, typer.Option(help="Lake path of the file, or of the folder.", metavar="PATH")] = None,
@@ -39,8 +40,8 @@ def import_(
         raise InvalidNameError("say what it becomes", hint="--to raw/apps.csv, or --table raw.apps", name="")
     if table is not None:
         return _import_table(source, table, branch, as_json=as_json)
-    files = _named(source, str(to).rstrip("/"))
-    head = opened().adopt_files(branch, files, message=message or f"import {', '.join(map(str, source))}")
+    files = _named([Path(name) for name in source], str(to).rstrip("/"))
+    head = opened().adopt_files(branch, files, message=message or f"import {', '.join(source)}")
     if as_json:
         return print_json({"branch": branch, "commit": head, "paths": sorted(files)})
     return out().print(f"{branch} is at {head[:12]}, with {len(files)} file{'' if len(files) == 1 else 's'}")
@@ -60,7 +61,7 @@ def _named(sources: list[Path], to: str) -> dict[str, Path]:
     return found
 
 
-def _import_table(sources: list[Path], table: str, branch: str, *, as_json: bool) -> None:
+def _import_table(sources: list[str], table: str, branch: str, *, as_json: bool) -> None:
     from dfp_platform.catalog.importing import import_table
 
     rows = import_table(opened(), branch, table, sources)

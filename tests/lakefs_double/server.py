@@ -36,9 +36,20 @@ class Fault:
 
 
 class Double:
-    """One server in a thread of this process. Of an older version, it knows no squashing, hiding or empty merges."""
+    """One server in a thread of this process. Of an older version, it knows no squashing, hiding or empty merges.
 
-    def __init__(self, folder: Path, *, version: str = "1.70.0", storage: str = "local") -> None:
+    `shared`: puts a file into the store at a path, for engines to read; the server's own bytes lie in `folder`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        version: str = "1.70.0",
+        storage: str = "local",
+        shared: Callable[[Path, str], None] = lambda file, path: None,
+    ) -> None:
+        self.shared = shared
         self.folder, self.version, self.storage = folder, version, storage
         self.young = tuple(map(int, version.split(".")[:2])) >= (1, 70)
         self.keys = ("AKIAIOSFODNN7EXAMPLE", uuid.uuid4().hex)
@@ -86,6 +97,7 @@ class Double:
         if left:
             file.unlink()
             raise Refusal(400, "unexpected EOF")
+        self.shared(file, address.partition("://")[2])
         return Entry(address, digest.hexdigest(), size, int(time.time()), content_type, metadata)
 
     def fault(self, call: str) -> Fault | None:
