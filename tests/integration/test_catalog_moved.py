@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datafusion import SessionContext
+from dbt.adapters.datafusion import scan as dbt_scan
 
 from dfp_platform.catalog import open_catalog, overwrite, query, register_files, scan
 from dfp_platform.errors import ConfigurationError
@@ -65,3 +67,11 @@ def test_a_copy_is_a_lake_of_its_own(born):
     assert scan(open_lake(born), "main", "marts.apps").num_rows == 2
     shutil.rmtree(born / "warehouse")
     assert scan(open_lake(copy), "main", "marts.apps").num_rows == 4
+
+
+def test_dbt_reads_the_tables_of_a_moved_lake(born):
+    new = born.parent / "moved"
+    shutil.move(born, new)
+    relocate(new)
+    found = dbt_scan.frame(SessionContext(), open_catalog(open_lake(new)).load_table("raw.apps"))
+    assert found.to_pylist() == APPS.to_pylist()

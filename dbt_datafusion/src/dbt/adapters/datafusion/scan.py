@@ -23,9 +23,9 @@ _FIELD_ID = b"PARQUET:field_id"
 def frame(session: SessionContext, table: Table) -> DataFrame:
     """The rows of the table's current snapshot, under its current schema.
 
-    Local parquet files without deletes are read by DataFusion itself, which prunes columns and row groups; each file's
-    columns are matched by field id (by the table's name mapping where a file has none). Every other table goes through
-    pyiceberg's own scan and is held in memory while it is read.
+    Local parquet files without deletes, where their addresses say, are read by DataFusion itself, which prunes columns
+    and row groups; each file's columns are matched by field id (by the table's name mapping where a file has none).
+    Every other table goes through pyiceberg's own scan and is held in memory while it is read.
 
     Raises:
         ValueError: equality deletes, which pyiceberg cannot read.
@@ -65,7 +65,7 @@ def _scanned_batches(table: Table, schema: pa.Schema) -> list[pa.RecordBatch]:
 
 def _file_frame(session: SessionContext, table: Table, task: FileScanTask) -> DataFrame | None:
     path = local_path(task.file.file_path)
-    if path is None or task.delete_files or task.file.file_format.name != "PARQUET":
+    if path is None or not path.exists() or task.delete_files or task.file.file_format.name != "PARQUET":
         return None
     stored = _columns_by_id(table, _stored_schema(str(path)))
     wanted = schema_to_pyarrow(table.schema(), include_field_ids=True)
