@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,17 +101,20 @@ def _sides(ours: list[str], theirs: list[str]) -> dict[str, Preference]:
 
 @app.command()
 def relocate(
-    folder: Annotated[Path | None, typer.Argument(help="The lake's folder; the configured one unless given.")] = None,
+    folder: Annotated[str | None, typer.Argument(help="The lake's folder; the configured one unless given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Accept that a lake's folder was moved or copied to where it is now."""
+    """Accept that a lake's folder was moved or copied to where it is now. A lake on a server needs that never."""
+    from dfp_platform.lake import is_served
     from dfp_platform.lake import relocate as accept
     from dfp_platform.settings import settings
 
-    place = folder or Path(settings().lake_uri)
+    place = folder or settings().lake_uri
     before = accept(place)
     if as_json:
         return print_json({"folder": place, "before": before})
+    if is_served(place):
+        return out().print(f"{place} lies on a server and needs no relocation")
     return out().print(f"{place} was at {before}" if before else f"{place} had not moved")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dfp_platform.errors import ConfigurationError
 from dfp_platform.lake.interface import Content, Lake, checked_path, checked_ref_name
 
-__all__ = ["KEEPERS", "Content", "Lake", "checked_path", "checked_ref_name", "open_lake", "relocate"]
+__all__ = ["KEEPERS", "Content", "Lake", "checked_path", "checked_ref_name", "is_served", "open_lake", "relocate"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.DOTALL)
 
@@ -54,12 +54,20 @@ def open_lake(uri: str | Path, *, create: bool = False) -> Lake:
     return KEEPERS[scheme](place, create=create)
 
 
+def is_served(uri: str | Path) -> bool:
+    """Whether a lake's address names a server, not a folder of this machine."""
+    found = _SCHEME.fullmatch(str(uri))
+    return found is not None and KEEPERS.get(found.group(1)) is not _open_folder
+
+
 def relocate(folder: str | Path) -> str | None:
     """Accept that the lake in `folder` was moved or copied there; return where it was before, None if it was not moved.
 
     Refs and objects follow at once. Table files name absolute paths: whoever keeps tables rewrites those, from the
-    former locations that the lake's format file remembers.
+    former locations that the lake's format file remembers. A lake on a server never moves: None.
     """
+    if is_served(folder):
+        return None
     from dfp_platform.lake.folder import LakeFolder
 
     return LakeFolder(Path(folder)).relocate()

@@ -241,3 +241,12 @@ def test_merge_names_table_kind_and_file_of_a_conflict_and_takes_one_side_when_t
     assert dfp("lake", "merge", "more", "--ours", "marts.apps", "--theirs", "marts.apps")[0] == 1
     assert dfp("lake", "merge", "more", "--theirs", "marts.apps")[0] == 0
     assert open_catalog(lake).pointer("marts.apps").rows == 2
+
+
+def test_a_lake_on_a_server_needs_no_relocation(dfp: Dfp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFP_LAKE", "lakefs://apps")
+    settings.cache_clear()
+    code, said, _ = dfp("lake", "relocate")
+    assert (code, "lakefs://apps lies on a server and needs no relocation" in said) == (0, True)
+    assert json.loads(dfp("lake", "relocate", "--json")[1]) == {"folder": "lakefs://apps", "before": None}
+    settings.cache_clear()
