@@ -19,13 +19,16 @@ from dfp_platform.errors import (
     UnknownOutcomeError,
 )
 from dfp_platform.lake.interface import checked_ref_name
-from dfp_platform.lake.lakefs_drafts import DRAFTS
+from dfp_platform.lake.lakefs_drafts import DRAFTS, pause
 from dfp_platform.lake.lakefs_history import SEALED, History, as_commit, parents_of
 from dfp_platform.lake.lakefs_repository import Record, Repository
 from dfp_platform.lake.lakefs_server import LostAnswerError, Refused
 from dfp_platform.lake.origins import OriginIndex
 
 _HEX = re.compile(r"[0-9a-f]{7,64}")
+_RACES = 5
+"""How often a name is tried for that another makes a ref of the other kind of at the same time."""
+
 _LOOKS_LIKE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -84,22 +87,15 @@ class Refs:
     def create_branch(self, name: str, target: str) -> None:
         """A branch at a commit. Raises AlreadyExistsError, InvalidNameError, UnknownOutcomeError."""
         _check_new_name(name)
+        for again in range(_RACES):
+            self._refuse_tag(name)
+            self._make_branch(name, target)
+            if self._repository.tagged(name) is None:
+                return
+            self.forget_branch(name)  # made as a tag by another at the same time, who may give it back too
+            pause(again)
         self._refuse_tag(name)
-        try:
-            self._repository.create_branch(name, target)
-        except Refused as refused:
-            raise self._not_made("branch", name, refused) from refused
-        except LostAnswerError as error:
-            raise UnknownOutcomeError(
-                f"the lakeFS server was told to make branch {name} and did not answer: {error.message}",
-                hint="look whether the branch is there before trying again",
-                branch=name,
-            ) from error
-        try:
-            self._refuse_tag(name)  # made by another at the same time
-        except AlreadyExistsError:
-            self.forget_branch(name)
-            raise
+        raise _raced_for("branch", name)
 
     def forget_branch(self, name: str) -> None:
         """Delete a branch. Raises NotFoundError."""
@@ -111,18 +107,19 @@ class Refs:
     def create_tag(self, name: str, target: str) -> None:
         """A tag on a commit; the same again is no error. Raises AlreadyExistsError, InvalidNameError."""
         _check_new_name(name)
-        self._refuse_branch(name)
-        try:
-            self._repository.create_tag(name, target)
-        except Refused as refused:
-            if self._repository.tagged(name) != target:
-                raise self._not_made("tag", name, refused) from refused
-            return
-        try:
+        for again in range(_RACES):
             self._refuse_branch(name)
-        except AlreadyExistsError:
-            self.forget_tag(name)
-            raise
+            try:
+                self._repository.create_tag(name, target)
+            except Refused as refused:
+                if self._repository.tagged(name) != target:
+                    raise self._not_made("tag", name, refused) from refused
+            if self._repository.head(name) is None:
+                return
+            self.forget_tag(name)  # made as a branch by another at the same time, who may give it back too
+            pause(again)
+        self._refuse_branch(name)
+        raise _raced_for("tag", name)
 
     def forget_tag(self, name: str) -> None:
         """Delete a tag. Raises NotFoundError."""
@@ -139,6 +136,18 @@ class Refs:
         return NotFoundError(f"no {kind} {name!r} in the lake at {self._uri}", hint=hint, ref=name)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _make_branch(self, name: str, target: str) -> None:
+        try:
+            self._repository.create_branch(name, target)
+        except Refused as refused:
+            raise self._not_made("branch", name, refused) from refused
+        except LostAnswerError as error:
+            raise UnknownOutcomeError(
+                f"the lakeFS server was told to make branch {name} and did not answer: {error.message}",
+                hint="look whether the branch is there before trying again",
+                branch=name,
+            ) from error
 
     def _copy_of(self, origin: str) -> Record | None:
         """The commit that was brought here from another lake, where it had this id."""
@@ -178,6 +187,12 @@ def _looked_at(history: History, commit: str) -> tuple[tuple[str, ...], Mapping[
 def _check_new_name(name: str) -> None:
     if _LOOKS_LIKE_ID.fullmatch(checked_ref_name(name)):
         raise InvalidNameError(f"{name} looks like a commit id", hint="choose another name", name=name)
+
+
+def _raced_for(kind: str, name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"others were after the name {name} at the same time", hint="try again, or choose another name", **{kind: name}
+    )
 
 
 def _is_ref_name(name: str) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dfp_platform.errors import (
+    AlreadyExistsError,
     InvalidNameError,
     NotFoundError,
 )
@@ -188,3 +190,19 @@ def test_a_listing_is_of_the_commit_it_began_at(lake: Lake) -> None:
     first = next(listing)
     put(lake, zzz=b"late")
     assert [first.path, *(found.path for found in listing)] == sorted(f"d{n}/x" for n in range(20))
+
+
+def test_a_name_raced_for_is_a_branch_or_a_tag_and_whose_it_is_has_been_told(lake):
+    put(lake, a=b"1")
+
+    def made(make, name):
+        try:
+            return make(name, "main")
+        except AlreadyExistsError:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        for name in (f"name-{number}" for number in range(6)):
+            branch, tag = pool.map(made, (lake.create_branch, lake.tag), (name, name))
+            assert (name in lake.branches(), name in lake.tags()) == (branch is not None, tag is not None)
+            assert (branch is None) != (tag is None)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from dfp_platform.errors import MergeConflictError, NotFoundError, StaleHeadError
+from dfp_platform.errors import AlreadyExistsError, MergeConflictError, NotFoundError, StaleHeadError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.lakefs import LakeFSLake
 from dfp_platform.settings import settings
@@ -127,6 +127,32 @@ def test_nobody_writes_to_a_branch_whose_deletion_has_begun(double, lake):
         put(lake, "side", b=b"1")
     lake.delete_branch("side", expect=head)
     assert list(lake.branches()) == ["main"]
+
+
+@pytest.mark.parametrize("call", ["GET .*/tags/name", "POST .*/branches$"])
+def test_a_branch_gives_way_to_a_tag_that_another_made_meanwhile(double, lake, call):
+    head = put(lake, a=b"1")
+    when(double, call, lambda: lake._repository.create_tag("name", head))
+    with pytest.raises(AlreadyExistsError, match="is a tag already"):
+        lake.create_branch("name")
+    assert ("name" in lake.branches(), lake.tags()) == (False, {"name": head})
+
+
+@pytest.mark.parametrize("call", ["GET .*/branches/name", "POST .*/tags$"])
+def test_a_tag_gives_way_to_a_branch_that_another_made_meanwhile(double, lake, call):
+    head = put(lake, a=b"1")
+    when(double, call, lambda: lake._repository.create_branch("name", head))
+    with pytest.raises(AlreadyExistsError, match="is a branch already"):
+        lake.tag("name", "main")
+    assert (lake.branches()["name"], lake.tags()) == (head, {})
+
+
+def test_a_name_that_the_other_gives_back_is_had_at_the_next_try(double, lake):
+    head = put(lake, a=b"1")
+    when(double, "POST .*/branches$", lambda: lake._repository.create_tag("name", head))
+    when(double, "DELETE .*/branches/name", lambda: lake._repository.delete_tag("name"))
+    lake.create_branch("name")
+    assert (lake.branches()["name"], lake.tags()) == (head, {})
 
 
 def test_threads_of_one_process_take_turns_and_refuse_each_other_never(double, lake):
