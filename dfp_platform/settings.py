@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         description="apps dated before Android or after the set: reject them, land no date, or what suits the source",
     )
     seed: int = Field(7, description="seed of sampling, training and evaluation")
+    publishing_patience: float = Field(
+        600.0, ge=0, description="seconds after which a run gives up publishing to a branch that keeps moving"
+    )
     step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )

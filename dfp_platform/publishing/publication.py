@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -18,6 +19,7 @@ from dfp_platform.publishing.gate import Evidence, Reason, decide
 from dfp_platform.publishing.truth import tell_truth
 from dfp_platform.resources.dagster_internals import Graph, unfinished_steps
 from dfp_platform.schemas import Commit, CommitId
+from dfp_platform.settings import settings
 
 PUBLISHED_TAG = "lake/published"
 """Run tag: the commit of the target that carries the run's results. Empty: not published (a tag cannot be removed)."""
@@ -65,6 +67,8 @@ class Publisher:
     def publish(self, run_id: str, *, allowed_status: str) -> Outcome:
         """Publish a run whose steps have ended, or hold it back. Safe to call again at any time.
 
+        Where the target moves meanwhile it tries again, for `Settings.publishing_patience` seconds.
+
         Args:
             allowed_status: the run status that publication expects: STARTED from its own executor, the ended status
                 from a later try.
@@ -83,18 +87,7 @@ class Publisher:
             self.hold(run_id, (), steps=(), complete=True, redo=False)
             return Outcome(run_id, branch, None)
         catching = Catching(self.lake, self.instance, self.graph, run_id, owner.target, resume, self.judge)
-        while True:
-            try:
-                with self.lake.turn(owner.target):
-                    tried = self._try(catching, head, allowed_status)
-                if isinstance(tried, Outcome):
-                    break
-                head = catching.judged_again(*tried)
-            except StaleHeadError:  # the target moved again; or the branch did, which its marker tells
-                head = resume()
-            except MergeConflictError as error:
-                tried = Outcome(run_id, branch, owner.target, reasons=_conflicts(error))
-                break
+        tried = self._try_until_told(catching, head, allowed_status)
         if not tried.reasons:
             self.finish(run_id, owner.target, CommitId(str(tried.commit)))
         return tried
@@ -154,6 +147,31 @@ class Publisher:
             return
 
     # -- steps of a publication ---------------------------------------------------------------------------------
+
+    def _try_until_told(self, catching: Catching, head: CommitId, allowed_status: str) -> Outcome:
+        """Try until the run is published or held back; held back too where the target moves for longer than patience.
+
+        Judging takes its time, so what was merged is judged once whatever the patience.
+        """
+        run_id, target, branch = catching.run_id, catching.target, run_branch(catching.run_id)
+        began, tries, judged = time.monotonic(), 0, False
+        while True:
+            tries += 1
+            try:
+                with self.lake.turn(target):
+                    tried = self._try(catching, head, allowed_status)
+                if isinstance(tried, Outcome):
+                    return tried
+                if not judged or time.monotonic() - began < settings().publishing_patience:
+                    head, judged = catching.judged_again(*tried), True
+                    continue
+            except StaleHeadError:  # the target moved again; or the branch did, which its marker tells
+                head = catching.resume()
+                if time.monotonic() - began < settings().publishing_patience:
+                    continue
+            except MergeConflictError as error:
+                return Outcome(run_id, branch, target, reasons=_conflicts(error))
+            return Outcome(run_id, branch, target, reasons=(_busy(target, tries, time.monotonic() - began),))
 
     def _try(
         self, catching: Catching, head: CommitId, allowed_status: str
@@ -234,6 +252,11 @@ class Publisher:
             expect=heads.target,
             resolved=settled,
         )
+
+
+def _busy(target: str, tries: int, seconds: float) -> Reason:
+    moved = f"{target} moved on each of {tries} tries to publish, for {seconds:.0f} s"
+    return Reason("busy", f"{moved}; publish the run again when it is quieter (`dfp publish`)")
 
 
 def _conflicts(error: MergeConflictError) -> tuple[Reason, ...]:

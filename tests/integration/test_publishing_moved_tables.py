@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dfp_platform.catalog import open_catalog, scan
+from dfp_platform.publishing import executor, publication
 from dfp_platform.publishing.launch import RunOutcome, publish_run, rerun, run_job
 from dfp_platform.publishing.publication import PUBLISHED_TAG
 from dfp_platform.resources.dagster_internals import ASSET_JOB, graph_of, latest_data_versions
 from dfp_platform.resources.lake import content_at
+from dfp_platform.settings import settings
 from tests import table_line
 from tests.toy_harness import Toy, toy
 
@@ -116,8 +120,6 @@ def test_results_made_from_a_table_that_moved_are_made_anew(published: Toy) -> N
 def test_a_publication_cut_short_between_merging_and_judging_is_finished_by_a_later_try(
     published: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dfp_platform.publishing import executor
-
     published.turn("value", "2")
     with monkeypatch.context() as without:
         without.setattr(executor, "_judge_of", lambda plan_context, run_id: None)
@@ -129,3 +131,64 @@ def test_a_publication_cut_short_between_merging_and_judging_is_finished_by_a_la
     assert not again.reasons, again
     assert days(published) == {"mon": 2, "tue": 5}
     assert published.instance.get_run_by_id(outcome.run_id).tags[PUBLISHED_TAG] == again.commit
+
+
+@pytest.fixture
+def impatient(published: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    """Whenever a publication looks at the clock, a third of its patience is over."""
+    looks = itertools.count(step=settings().publishing_patience / 3)
+    monkeypatch.setattr(publication, "time", SimpleNamespace(monotonic=lambda: next(looks)))
+    published.turn("value", "2")
+    return published
+
+
+def check_held_back_as_busy(toy: Toy, outcome: RunOutcome, moves: int) -> None:
+    assert not outcome.success
+    assert any("main moved on each of" in reason for reason in outcome.reasons), outcome.reasons
+    assert moves > 1, "it tried again"
+    assert days(toy)["mon"] == 1
+    graph = graph_of(table_line.defs().resolve_asset_graph())
+    again = publish_run(outcome.run_id, instance=toy.instance, graph=graph, module="tests.table_line")
+    assert not again.reasons, "what was held back can be published once the target is quiet"
+    assert days(toy)["mon"] == 2
+
+
+def test_a_target_that_moves_before_every_merge_holds_the_run_back(
+    impatient: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves: list[str] = []
+
+    def gathered_too_early(*arguments: Any, **options: Any) -> Any:
+        found = gather(*arguments, **options)
+        moves.append(impatient.lake.commit("main", {"notes/n": str(len(moves)).encode()}, message="moves"))
+        return found
+
+    gather = publication.gather
+    with monkeypatch.context() as busy:
+        busy.setattr(publication, "gather", gathered_too_early)
+        outcome = run(impatient)
+    check_held_back_as_busy(impatient, outcome, len(moves))
+
+
+def test_a_table_that_moves_whenever_the_merged_one_was_judged_holds_the_run_back(
+    impatient: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves: list[str] = []
+
+    def slow_judge(*arguments: Any) -> Any:
+        judge = judge_in(*arguments)
+
+        def judged(*state: Any) -> str:
+            said = judge(*state)
+            moves.append(f"day-{len(moves)}")
+            somebody_adds(impatient, moves[-1], 0)()
+            return said
+
+        return judged
+
+    judge_in = executor.judge_in
+    with monkeypatch.context() as busy:
+        busy.setattr(executor, "judge_in", slow_judge)
+        outcome = run(impatient, meanwhile=somebody_adds(impatient, "tue", 0))
+    check_held_back_as_busy(impatient, outcome, len(moves))
+    assert days(impatient).keys() == {"mon", "tue", *moves}
