@@ -87,7 +87,7 @@ def next_metadata(
             _check_schema(update.schema_, young.format_version)
     if base is None:
         return TableMetadataUtil.parse_obj(young.model_dump())
-    return base if young == base else _without_passed_through(young, updates)
+    return base if young == base else _numbered_on(_without_passed_through(young, updates), updates)
 
 
 def _applied(start: TableMetadata, updates: Sequence[TableUpdate], base_location: str | None) -> TableMetadata:
@@ -152,6 +152,18 @@ def _without_passed_through(metadata: TableMetadata, updates: Sequence[TableUpda
     passed = added - {metadata.current_snapshot_id}
     log = [entry for entry in metadata.snapshot_log if entry.snapshot_id not in passed]
     return metadata if log == metadata.snapshot_log else metadata.model_copy(update={"snapshot_log": log})
+
+
+def _numbered_on(metadata: TableMetadata, updates: Sequence[TableUpdate]) -> TableMetadata:
+    """Version 3: the next row id lies behind all ids of a new snapshot, also where that moved ahead of the table's."""
+    added = (update.snapshot for update in updates if isinstance(update, AddSnapshotUpdate))
+    ends = [
+        snapshot.first_row_id + (snapshot.added_rows or 0) for snapshot in added if snapshot.first_row_id is not None
+    ]
+    behind = max(ends, default=0)
+    if not isinstance(metadata, TableMetadataV3) or behind <= (metadata.next_row_id or 0):
+        return metadata
+    return metadata.model_copy(update={"next_row_id": behind})
 
 
 def _check_schema(schema: Schema, format_version: TableVersion) -> None:

@@ -64,10 +64,11 @@ def pointer_for(
     before: TableMetadata | None = None,
     base: Pointer | None = None,
     known: RowSum | None = None,
+    numbering: str = "",
 ) -> Pointer:
     """The pointer of a table; with the state `before` and its pointer `base`, only what changed since is read.
 
-    With the sum `known` of its rows nothing is read.
+    With the sum `known` of its rows nothing is read. `numbering` is the branch that numbers its next rows.
     Rows behind equality deletes cannot be read by pyiceberg, nor those of files that are not there or of another
     format than parquet: such a state is equal to no other.
     """
@@ -91,6 +92,7 @@ def pointer_for(
         rows_hash=found.to_text() if found else "",
         schema=schema,
         snapshot_id=snapshot.snapshot_id if snapshot else None,
+        numbering=numbering if metadata.format_version >= 3 else "",
     )
 
 

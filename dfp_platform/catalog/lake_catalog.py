@@ -48,6 +48,7 @@ from dfp_platform.catalog.moved import io_properties
 from dfp_platform.catalog.names import Identifier, engine_address, folder_name, pointer_path
 from dfp_platform.catalog.namespaces import AnyIdentifier
 from dfp_platform.catalog.pointers import TABLE, Pointer
+from dfp_platform.catalog.row_ids import numbered_by
 from dfp_platform.catalog.storage import storage_properties
 from dfp_platform.catalog.transactions import LakeTable
 from dfp_platform.catalog.views import Views
@@ -117,7 +118,7 @@ class LakeCatalog(Views):
         return self._listed(TABLE, namespace)
 
     def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
-        metadata = TableMetadataUtil.parse_raw(self._text(pointer.metadata_location))
+        metadata = self._numbered(TableMetadataUtil.parse_raw(self._text(pointer.metadata_location)), pointer)
         return LakeTable(
             identifier=identifier,
             metadata=metadata,
@@ -126,9 +127,20 @@ class LakeCatalog(Views):
             catalog=self,
         )
 
-    def document(self, metadata_location: str) -> dict[str, Any]:
-        """A metadata file as the JSON object it is, with fields that pyiceberg would not keep."""
-        return json.loads(self._text(metadata_location))
+    def document(self, pointer: Pointer) -> dict[str, Any]:
+        """The JSON object of a table's metadata, with fields that pyiceberg would not keep; its next row id as here."""
+        text = self._text(pointer.metadata_location)
+        document = json.loads(text)
+        if document.get("next-row-id") is not None:
+            numbered = self._numbered(TableMetadataUtil.parse_raw(text), pointer)
+            document["next-row-id"] = getattr(numbered, "next_row_id", document["next-row-id"])
+        return document
+
+    def _numbered(self, metadata: TableMetadata, pointer: Pointer) -> TableMetadata:
+        """What is written on a branch numbers its rows in a range of the branch."""
+        if metadata.format_version < 3 or self.ref not in self.lake.branches():
+            return metadata
+        return numbered_by(self.ref, metadata, last=pointer.numbering)
 
     def _text(self, metadata_location: str) -> str:
         return read_text(self._load_file_io(location=metadata_location), metadata_location)
@@ -156,7 +168,7 @@ class LakeCatalog(Views):
         staged = self._create_staged_table(identifier, schema, location, partition_spec, sort_order, properties)
         with self.lake.lease(f"create {'.'.join(staged.name())}"):
             write_metadata(staged.metadata, staged.io, staged.metadata_location)
-            pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io)
+            pointer = pointer_for(staged.metadata, staged.metadata_location, staged.io, numbering=self.ref)
             self._add(TABLE, staged.name(), pointer, verb="create")
         return self.load_table(identifier)
 
@@ -241,7 +253,7 @@ class LakeCatalog(Views):
         version = self._parse_metadata_version(location) + 1 if location else 0
         young_location = self._new_metadata_location(metadata, version)
         io = self._load_file_io(metadata.properties, young_location)
-        pointer = pointer_for(metadata, young_location, io, before=before, base=base)
+        pointer = pointer_for(metadata, young_location, io, before=before, base=base, numbering=self.ref)
         if base is not None and before is not None and repeats(base, pointer, change.updates):
             return Staged(base, base, before)
         known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
@@ -251,7 +263,7 @@ class LakeCatalog(Views):
 
     def _whole(self, pointer: Pointer) -> TableMetadata:
         """The metadata that the next commit builds on. Raises PermanentError: it would lose fields of it."""
-        return parse_whole(self._text(pointer.metadata_location))
+        return self._numbered(parse_whole(self._text(pointer.metadata_location)), pointer)
 
     def _swap(
         self,

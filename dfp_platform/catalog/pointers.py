@@ -28,7 +28,8 @@ class ViewPointer:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: equal pointers are equal bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        told = {name: value for name, value in asdict(self).items() if name != "numbering" or value}
+        return json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Pointer(ViewPointer):
         rows_hash: sum of the row hashes (see `rows.RowSum.to_text`); what an append adds to. Empty: unreadable.
         schema: hash of names, order and types of the columns.
         snapshot_id: current Iceberg snapshot; None before the first.
+        numbering: branch that the table's next row id belongs to, in format version 3; empty: none in particular.
     """
 
     content: str
@@ -48,6 +50,7 @@ class Pointer(ViewPointer):
     rows_hash: str
     schema: str
     snapshot_id: int | None
+    numbering: str = ""
 
 
 P = TypeVar("P", bound=ViewPointer)

@@ -7,6 +7,7 @@
     definition   schema, sort order and properties, three ways
     difference   what a side changed, net: files and rows
     compactions  found, and undone where they stand against a change
+    lineage      row ids that each side gave
     facts        what the decision rests on beside the net change
     decision     the table of cases
     snapshot     one snapshot of files that go, come and come back

@@ -9,6 +9,7 @@ from itertools import chain
 from dfp_platform.catalog.merging.compactions import Compaction
 from dfp_platform.catalog.merging.difference import Files
 from dfp_platform.catalog.merging.facts import EVERY_PARTITION, Facts
+from dfp_platform.catalog.merging.lineage import ids_apart
 from dfp_platform.catalog.merging.manifests import TableFile
 from dfp_platform.schemas import Conflict
 
@@ -73,12 +74,8 @@ def _row_ids(path: str, ours: Facts, theirs: Facts) -> Iterator[Conflict]:
     ]
     detail = "rows were written anew whose ids are given to other rows on the other side"
     yield from _named(path, "row-lineage", other_ids, detail)
-    if theirs.renumbered and _gave_ids(ours):
+    if theirs.renumbered and not ids_apart(ours.side, theirs.side):
         yield Conflict(path, detail, kind="row-lineage", files=tuple(sorted(theirs.side.added))[:10])
-
-
-def _gave_ids(facts: Facts) -> bool:
-    return any(snapshot.added_rows for snapshot in facts.side.snapshots)
 
 
 def _came(facts: Facts) -> Files:

@@ -7,7 +7,7 @@ writes neither version 3 nor manifests of delete files. Its Avro reader, writer 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -254,15 +254,28 @@ def _manifest_file(
 _STATUSES = (ManifestEntryStatus.ADDED, ManifestEntryStatus.EXISTING, ManifestEntryStatus.DELETED)
 
 
-def with_row_ids(manifests: Iterable[ManifestFile], first: int) -> tuple[list[ManifestFile], int]:
-    """The manifests, each data manifest with its first row id, and the next free one. For format version 3."""
+def rows_without_ids(entries: Iterable[ManifestEntry]) -> int:
+    """How many rows in living files get their ids by the manifest's first one (format version 3)."""
+    files = (entry.data_file for entry in entries if entry.status != ManifestEntryStatus.DELETED)
+    return sum(file.record_count for file in files if file[_FIRST_ROW_ID] is None)
+
+
+def with_row_ids(
+    manifests: Iterable[ManifestFile], first: int, wanted: Mapping[str, int]
+) -> tuple[list[ManifestFile], int]:
+    """The manifests, each data manifest with its first row id, and the next free one. For format version 3.
+
+    Args:
+        wanted: ids that a manifest uses, by its path, where that is not one for each of its rows.
+    """
     numbered = []
     for manifest in manifests:
         if manifest.content == ManifestContent.DATA and manifest[_MANIFEST_FIRST_ROW_ID] is None:
             manifest = copy(manifest)
             manifest._data = list(manifest._data)
             manifest[_MANIFEST_FIRST_ROW_ID] = first
-            first += (manifest.added_rows_count or 0) + (manifest.existing_rows_count or 0)
+            rows = (manifest.added_rows_count or 0) + (manifest.existing_rows_count or 0)
+            first += wanted.get(manifest.manifest_path, rows)
         numbered.append(manifest)
     return numbered, first
 

@@ -28,6 +28,7 @@ from dfp_platform.catalog.merging.manifests import (
     entry_of,
     read_manifest,
     read_manifest_list,
+    rows_without_ids,
     with_row_ids,
     write_manifest,
     write_manifest_list,
@@ -40,7 +41,7 @@ class Change:
 
     Attributes:
         removed: files of the parent that go; each names the parent's manifest it is in.
-        added: files that come; they get the snapshot's sequence number and new row ids.
+        added: files that come; they get the snapshot's sequence number and row ids (see `SnapshotWriter`).
         restored: files that were there before and come back with their own sequence number and row ids.
         kept_sequence: an added file keeps its own sequence number up to this one (outputs of a compaction).
     """
@@ -57,11 +58,13 @@ class SnapshotWriter:
 
     Args:
         first_row_id: where new row ids begin, if beyond the table's own next one.
+        keeps_row_ids: files that come keep the row ids they had elsewhere.
     """
 
     metadata: TableMetadata
     io: FileIO
     first_row_id: int = 0
+    keeps_row_ids: bool = False
     written: list[str] = field(default_factory=list)
     """Every file this writer wrote."""
 
@@ -70,6 +73,7 @@ class SnapshotWriter:
         self.sequence = self.metadata.next_sequence_number()
         self._locations = load_location_provider(self.metadata.location, self.metadata.properties)
         self._name = uuid.uuid4().hex
+        self._without_ids: dict[str, int] = {}
 
     def new_path(self, suffix: str) -> str:
         """An address beside the table's metadata that nobody else uses; it counts as written."""
@@ -86,7 +90,7 @@ class SnapshotWriter:
         lineage: dict[str, Any] = {}
         if self.metadata.format_version >= 3:
             first = max(self.first_row_id, getattr(self.metadata, "next_row_id", None) or 0)
-            manifests, following = with_row_ids(manifests, first)
+            manifests, following = with_row_ids(manifests, first, self._without_ids)
             lineage = {"first_row_id": first, "added_rows": following - first}
         path = self._locations.new_metadata_location(f"snap-{self.snapshot_id}-0-{self._name}.avro")
         self.written.append(path)
@@ -127,9 +131,11 @@ class SnapshotWriter:
         return [self._write(entries, manifest.partition_spec_id, is_data=is_data)]
 
     def _write(self, entries: Sequence[ManifestEntry], spec_id: int, *, is_data: bool) -> ManifestFile:
+        path = self.new_path(".avro")
+        self._without_ids[path] = rows_without_ids(entries)
         return write_manifest(
             self.io,
-            self.new_path(".avro"),
+            path,
             self.metadata,
             entries,
             spec=self.metadata.specs()[spec_id],
@@ -141,7 +147,13 @@ class SnapshotWriter:
     def _added(self, file: TableFile, kept_sequence: int) -> ManifestEntry:
         own = file.entry.sequence_number
         number = own if own is not None and own <= kept_sequence and self.metadata.format_version > 1 else None
-        return entry_of(file, ManifestEntryStatus.ADDED, snapshot_id=self.snapshot_id, sequence=number)
+        return entry_of(
+            file,
+            ManifestEntryStatus.ADDED,
+            snapshot_id=self.snapshot_id,
+            sequence=number,
+            first_row_id=file.first_row_id if self.keeps_row_ids else None,
+        )
 
     def _existing(self, file: TableFile) -> ManifestEntry:
         return entry_of(

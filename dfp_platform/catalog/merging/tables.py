@@ -33,6 +33,7 @@ from dfp_platform.catalog.merging.facts import (
     replaced_partitions,
     unreadable,
 )
+from dfp_platform.catalog.merging.lineage import ROW_IDS, given_ids, ids_apart
 from dfp_platform.catalog.merging.manifests import TableFile
 from dfp_platform.catalog.merging.snapshot import Change, SnapshotWriter, last_sequence_number, with_snapshot
 from dfp_platform.schemas import Conflict
@@ -155,9 +156,10 @@ def _written(
     if not source.changes_files and not settled.outputs:
         return MergedTable(definition)
     theirs_next = getattr(source.metadata, "next_row_id", None) or 0
-    writer = SnapshotWriter(definition, io, first_row_id=theirs_next if settled.theirs.renumbered else 0)
+    keeps_ids = source.metadata.format_version >= 3 and ids_apart(settled.ours.side, source)
+    writer = SnapshotWriter(definition, io, first_row_id=theirs_next if keeps_ids else 0, keeps_row_ids=keeps_ids)
     change = _change(io, reader, base, settled, writer)
-    snapshot = writer.write(change, _operation(change, source), _properties(base, settled))
+    snapshot = writer.write(change, _operation(change, source), _properties(base, settled, keeps_ids=keeps_ids))
     return MergedTable(with_snapshot(definition, snapshot), tuple(writer.written))
 
 
@@ -206,7 +208,7 @@ def _operation(change: Change, source: Side) -> Operation:
     return Operation.OVERWRITE
 
 
-def _properties(base: TableMetadata, settled: _Settled) -> dict[str, str]:
+def _properties(base: TableMetadata, settled: _Settled, *, keeps_ids: bool) -> dict[str, str]:
     source = settled.theirs
     new = [str(id_) for id_ in history(source.side.metadata) if id_ not in history(base)]
     stated = {MERGED_SNAPSHOTS: ",".join(reversed(new))}
@@ -214,6 +216,8 @@ def _properties(base: TableMetadata, settled: _Settled) -> dict[str, str]:
         stated[MERGE_BASE] = str(base.current_snapshot_id)
     if source.replaced:
         stated[REPLACED_PARTITIONS] = json.dumps(sorted(source.replaced))
+    if keeps_ids and (kept := given_ids(source.side)):
+        stated[ROW_IDS] = json.dumps(kept)
     return stated
 
 

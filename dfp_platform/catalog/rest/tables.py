@@ -65,10 +65,11 @@ def load_table(call: Call) -> Answer:
     snapshots = call.query.get("snapshots", "all")
     if snapshots not in ("all", "refs"):
         raise BadRequestError(f"snapshots is all or refs, not {snapshots!r}")
-    tag = f'"{hashlib.sha256(f"{pointer.metadata_location} {snapshots}".encode()).hexdigest()[:32]}"'
+    shown = f"{pointer.metadata_location} {call.catalog.ref} {snapshots}"
+    tag = f'"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
     if call.headers.get("if-none-match") == tag:
         return Answer(304, headers={"ETag": tag})
-    document = call.catalog.document(pointer.metadata_location)
+    document = call.catalog.document(pointer)
     if snapshots == "refs":
         named_ids = {ref["snapshot-id"] for ref in (document.get("refs") or {}).values()}
         kept = [snapshot for snapshot in document.get("snapshots") or () if snapshot["snapshot-id"] in named_ids]
@@ -110,10 +111,11 @@ def register_table(call: Call) -> Answer:
     """A table from a metadata file that is there."""
     name, location = (*call.namespace, str(call.document["name"])), str(call.document["metadata-location"])
     try:
-        table = call.catalog.register_table(name, location, overwrite=bool(call.document.get("overwrite")))
+        call.catalog.register_table(name, location, overwrite=bool(call.document.get("overwrite")))
     except FileNotFoundError as error:
         raise BadRequestError(f"no metadata file lies at {location}") from error
-    return _loaded(call, call.catalog.document(table.metadata_location), table.metadata_location)
+    pointer = call.catalog.pointer(name)
+    return _loaded(call, call.catalog.document(pointer), pointer.metadata_location)
 
 
 def rename_table(call: Call) -> Answer:
