@@ -86,6 +86,7 @@ def merge_table(
         return _in_words(row_conflicts(path, *facts), base)
     settled = _settle(reader, base, mine, yours)
     conflicts = [
+        *_crossed(path, base, ours.metadata, theirs.metadata),
         *stuck_conflicts(path, settled.stuck),
         *row_conflicts(path, settled.ours, settled.theirs),
         *_key_conflicts(path, io, settled),
@@ -219,6 +220,14 @@ def _properties(base: TableMetadata, settled: _Settled, *, keeps_ids: bool) -> d
     if keeps_ids and (kept := given_ids(source.side)):
         stated[ROW_IDS] = json.dumps(kept)
     return stated
+
+
+def _crossed(path: str, base: TableMetadata, ours: TableMetadata, theirs: TableMetadata) -> list[Conflict]:
+    """After branches merged one another: what both have and the base lacks looks added twice, or new in other files."""
+    if not (history(ours).keys() & history(theirs).keys()) - history(base).keys():
+        return []
+    detail = "both sides hold changes of one another that the newest commit they both came from lacks"
+    return [Conflict(path, detail, kind="criss-cross")]
 
 
 def _key_conflicts(path: str, io: FileIO, settled: _Settled) -> list[Conflict]:
