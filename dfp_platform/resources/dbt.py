@@ -18,6 +18,7 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from dfp_platform.errors import ConfigurationError, PermanentError
 from dfp_platform.resources.dagster_internals import output_with_content, path_of, step_graph
+from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 
@@ -51,10 +52,13 @@ class DbtResource(dg.ConfigurableResource):
         parsed = manifest().with_name("partial_parse.msgpack")
         if parsed.exists():  # spares dbt the parse that `manifest` has done
             shutil.copy(parsed, target)
-        cli = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt())
-        with _environment({"DFP_LAKE": self.lake.uri, "DFP_REF": branch}):
-            invocation = cli.cli(["build"], context=context, raise_on_error=False, target_path=target)
-        yield from invocation.stream()
+        with ENGINES[settings().engine](self.lake.store, branch) as engine:
+            cli = DbtCliResource(
+                project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt(), target=engine.name
+            )
+            with _environment(engine.environment):
+                invocation = cli.cli(["build"], context=context, raise_on_error=False, target_path=target)
+            yield from invocation.stream()
         _refuse_unbuilt(invocation)
         shutil.rmtree(target, ignore_errors=True)  # logs of a failed build stay
 
@@ -90,7 +94,8 @@ class DbtResource(dg.ConfigurableResource):
 
 def manifest() -> Path:
     """The parsed dbt project; parsed anew only when one of its files, or dbt itself, has changed."""
-    place = settings().home / "dbt" / _fingerprint() / "manifest.json"
+    engine = parse_target()
+    place = settings().home / "dbt" / _fingerprint(engine.name) / "manifest.json"
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -103,10 +108,12 @@ def manifest() -> Path:
             PROJECT,
             "--profiles-dir",
             PROJECT,
+            "--target",
+            engine.name,
             "--target-path",
             place.parent,
         ],
-        env={**os.environ, "DFP_LAKE": settings().lake_uri, "DBT_LOG_PATH": str(place.parent)},
+        env={**os.environ, **engine.environment, "DBT_LOG_PATH": str(place.parent)},
         capture_output=True,
         text=True,
         check=False,
@@ -120,8 +127,8 @@ def manifest() -> Path:
     return place
 
 
-def _fingerprint() -> str:
-    digest = hashlib.sha256(f"{version('dbt-core')} {sys.version_info[:2]}".encode())
+def _fingerprint(target: str) -> str:
+    digest = hashlib.sha256(f"{version('dbt-core')} {sys.version_info[:2]} {target}".encode())
     for path in sorted(PROJECT.rglob("*")):
         if path.suffix in (".sql", ".yml", ".csv") and not {"target", "logs"} & set(path.parts):
             digest.update(f"{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())

@@ -81,6 +81,16 @@ def generated(device: str, rows: int = ROWS) -> pl.DataFrame:
     return pl.concat(list(sample.batches(device, rows=rows, seed=7)))
 
 
+def real_apps() -> pl.DataFrame:
+    """The real rows beside the checkout, as they land."""
+    kinds = landed_schema()
+    published = pl.read_csv(REAL, infer_schema=False)
+    landed = published.rename(dict(zip(published.columns, kinds, strict=True)))
+    return landed.with_columns(
+        pl.col(name).str.to_date() if kind == pl.Date else pl.col(name).cast(kind) for name, kind in kinds.items()
+    )
+
+
 @pytest.fixture(scope="module")
 def apps() -> dict[str, pl.DataFrame]:
     made = {device: generated(device) for device in sample.DEVICES}
@@ -262,12 +272,7 @@ def test_a_missing_date_or_a_small_set_warns_and_goes_on(tmp_path: Path, apps: M
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows are not beside this checkout")
 def test_the_real_rows_build_and_split_as_measured(tmp_path: Path):
-    kinds = landed_schema()
-    published = pl.read_csv(REAL, infer_schema=False)
-    landed = published.rename(dict(zip(published.columns, kinds, strict=True)))
-    real = landed.with_columns(
-        pl.col(name).str.to_date() if kind == pl.Date else pl.col(name).cast(kind) for name, kind in kinds.items()
-    )
+    real = real_apps()
     warehouse = Warehouse(tmp_path)
     warehouse.land({"real_device": real, "emulator": real.head(0)})
     statuses = warehouse.dbt("build")

@@ -5,7 +5,9 @@ Paths are matched as they came, before decoding: a ``%2F`` within the name of a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,6 +31,7 @@ from dfp_platform.lake.interface import Content
 from dfp_platform.schemas import MAIN, CommitId
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dfp_platform.lake import Lake
@@ -229,10 +232,31 @@ def run(server: Server, *, host: str, port: int, ready: Callable[[str, int], Any
         ConfigurationError: somebody listens there already, or the address is not this machine's.
     """
     import asyncio
-    import socket
 
-    import uvicorn
+    with _listening(host, port) as door:
+        ready(host, door.getsockname()[1])
+        asyncio.run(_uvicorn(server).serve(sockets=[door]))
 
+
+@contextmanager
+def served(server: Server) -> Iterator[str]:
+    """The address of a server on a free port of this machine, by a thread of this process, as long as the block."""
+    import asyncio
+    from threading import Thread
+
+    with _listening("127.0.0.1", 0) as door:
+        running = _uvicorn(server)
+        thread = Thread(target=lambda: asyncio.run(running.serve(sockets=[door])), name="rest catalog", daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends at once only over sockets that say they speak TCP; answers of others wait 40 ms
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:
@@ -246,6 +270,15 @@ def run(server: Server, *, host: str, port: int, ready: Callable[[str, int], Any
                 setting="port",
             ) from error
         door.listen(2_048)  # from here on whoever connects waits for the answer
-        ready(host, door.getsockname()[1])
-        config = uvicorn.Config(create_app(server), log_level="warning", ws="none", server_header=False)
-        asyncio.run(uvicorn.Server(config).serve(sockets=[door]))
+        yield door
+
+
+def _uvicorn(server: Server) -> uvicorn.Server:
+    import uvicorn
+
+    # whoever keeps a connection open does not keep the server: what it has begun is answered, then it ends
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(server), log_level="warning", ws="none", server_header=False, timeout_graceful_shutdown=5
+        )
+    )

@@ -1,0 +1,106 @@
+"""The dbt project on DataFusion, Spark and DuckDB: equal tables, column by column and row by row. `make engines`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from dfp_platform.catalog import open_catalog
+from dfp_platform.ingest import sample
+from dfp_platform.resources.engines import ENGINES
+from tests.integration.test_dbt_project import PROJECT, REAL, Warehouse, generated, real_apps
+
+KEYS = ("sha256", "device", "mal_family")
+"""What names a row, in every table that the project makes."""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def landed(folder: Path, rows: str) -> Warehouse:
+    if rows == "real" and not REAL.exists():
+        pytest.skip("the real rows are not beside this checkout")
+    real = real_apps() if rows == "real" else None
+    warehouse = Warehouse(folder)
+    if real is None:
+        warehouse.land({device: generated(device) for device in sample.DEVICES})
+    else:
+        warehouse.land({"real_device": real, "emulator": real.head(0)})
+    return warehouse
+
+
+def dbt_build(target: str, environment: Mapping[str, str], folder: Path) -> None:
+    """In a process of its own, as Spark's session lives as long as its process."""
+    command = [sys.executable, "-W", "ignore", "-c", "from dbt.cli.main import cli; cli()", "build"]
+    places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", target]
+    outputs = ["--target-path", str(folder / target), "--log-level-file", "none", "--no-use-colors"]
+    environment = {**os.environ, **environment, "DBT_LOG_PATH": str(folder / target)}
+    done = subprocess.run([*command, *places, *outputs], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
+
+
+def built_in_lake(warehouse: Warehouse, engine: str, *, branch: str = "") -> dict[str, pl.DataFrame]:
+    branch = branch or engine
+    warehouse.lake.create_branch(branch)
+    with ENGINES[engine](warehouse.lake, branch) as target:
+        dbt_build(target.name, target.environment, warehouse.folder)
+    names = [path.replace("/", ".") for path in warehouse.tables(branch) if not path.startswith("raw/")]
+    return {name: warehouse.table(name, branch) for name in names}
+
+
+def built_in_duckdb(warehouse: Warehouse) -> dict[str, pl.DataFrame]:
+    path = warehouse.folder / "third.duckdb"
+    catalog = open_catalog(warehouse.lake)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema raw")
+        for device in sample.DEVICES:
+            rows = catalog.load_table(f"raw.kronodroid_{device}").scan().to_arrow()
+            connection.register("rows", rows)
+            connection.execute(f"create table raw.kronodroid_{device} as from rows")
+    dbt_build("duckdb", {"DFP_DUCKDB": str(path)}, warehouse.folder)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        listed = "select table_schema, table_name from information_schema.tables where table_schema <> 'raw'"
+        names = [".".join(name) for name in connection.execute(listed).fetchall()]
+        return {name: pl.from_arrow(connection.sql(f"from {name}").to_arrow_table()) for name in names}  # type: ignore[misc]
+
+
+def refuse_drift(name: str, mine: pl.DataFrame, theirs: pl.DataFrame, engine: str) -> None:
+    """Fail with the first rows that two engines made differently; nothing is rounded."""
+    assert mine.columns == theirs.columns, f"{name}: {engine} has other columns"
+    keys = [key for key in KEYS if key in mine.columns]
+    mine, theirs = mine.sort(keys, nulls_last=True), theirs.cast(dict(mine.schema)).sort(keys, nulls_last=True)
+    assert len(mine) == len(theirs), f"{name}: DataFusion made {len(mine)} rows, {engine} {len(theirs)}"
+    for column in mine.columns:
+        odd = mine[column].ne_missing(theirs[column])
+        if odd.any():
+            shown = (
+                mine.filter(odd).select(*keys, column).with_columns(theirs.filter(odd)[column].alias(engine)).head(5)
+            )
+            pytest.fail(f"{name}.{column}: {odd.sum()} rows differ on {engine}, the first of them:\n{shown}")
+
+
+@pytest.fixture(scope="module", params=["generated", "real"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    return landed(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def test_datafusion_spark_and_duckdb_make_equal_rows(built: Warehouse):
+    mine = built_in_lake(built, "datafusion")
+    assert len(mine) == 7
+    for engine, tables in (("spark", built_in_lake(built, "spark")), ("duckdb", built_in_duckdb(built))):
+        assert tables.keys() == mine.keys(), engine
+        for name, rows in mine.items():
+            refuse_drift(name, rows, tables[name], engine)
+
+
+def test_drift_is_shown_by_its_first_rows():
+    ours = pl.DataFrame({"sha256": ["a", "b"], "share": [0.5, 0.25]})
+    theirs = ours.with_columns(share=pl.Series([0.5, 0.250000001]))
+    with pytest.raises(pytest.fail.Exception, match=r"(?s)marts.t.share: 1 rows differ on spark.*0\.250000001"):
+        refuse_drift("marts.t", ours, theirs, "spark")
