@@ -36,7 +36,7 @@ def _spark(lake: Lake, ref: str) -> Iterator[DbtTarget]:
         if settings().spark_thrift:
             host, port = spark.thrift_address()
             at = {"DFP_SPARK_THRIFT_HOST": host, "DFP_SPARK_THRIFT_PORT": str(port)}
-            yield DbtTarget("spark_thrift", {"DFP_SPARK": json.dumps(tables), **at})
+            yield DbtTarget("spark_thrift", {"DFP_SPARK": json.dumps(spark.thrift_configuration(tables)), **at})
         elif settings().spark_remote:
             at = {"SPARK_REMOTE": settings().spark_remote or ""}
             yield DbtTarget("spark", {"DFP_SPARK": json.dumps(tables), **at})

@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -181,6 +181,17 @@ def thrift_address() -> tuple[str, int]:
             f"{settings().spark_thrift!r} names no Thrift server", hint="write host:port", setting="spark_thrift"
         )
     return host, int(port)
+
+
+def thrift_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a session, named as Spark's Thrift server takes them: it passes over plain ones.
+
+    Its clients begin with `use default`, so the catalog goes by that name too.
+    """
+    ours, default = f"spark.sql.catalog.{CATALOG}", "spark.sql.catalog.default"
+    again = {name.replace(ours, default, 1): value for name, value in configuration.items() if name.startswith(ours)}
+    told = {**configuration, **again, "spark.sql.ansi.enabled": "false"}  # dbt-spark asks for that, by a plain name
+    return {f"set:hivevar:{name}": value for name, value in told.items()}
 
 
 def refuse_missing_packages() -> None:
