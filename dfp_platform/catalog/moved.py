@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pyiceberg.io import PY_IO_IMPL
+from pyiceberg.io import PY_IO_IMPL, FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
@@ -52,6 +52,13 @@ def io_properties(lake: Lake, moved: Mapping[str, str] | None = None) -> Propert
 def files_root(lake: Lake) -> str:
     """What addresses of all files begin with that a lake keeps: of its warehouse, and of objects that tables name."""
     return lake.warehouse.rpartition("/")[0]
+
+
+def address_of(location: str, io: FileIO) -> str:
+    """Where `io` finds a location: an absolute path of this machine, or ``scheme://bucket/key``."""
+    parse = io.parse_location if isinstance(io, PyArrowFileIO) else PyArrowFileIO.parse_location
+    scheme, _, path = parse(location, io.properties)
+    return path if scheme == "file" else f"{store_scheme(scheme)}://{path}"
 
 
 def store_scheme(scheme: str) -> str:

@@ -14,7 +14,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from dfp_platform.catalog.lake_catalog import open_catalog
-from dfp_platform.catalog.moved import store_scheme
+from dfp_platform.catalog.moved import address_of
 from dfp_platform.lake.interface import Lake
 
 _ASIDE = ".swept-"
@@ -34,10 +34,9 @@ def place_of(location: str, io: FileIO) -> str:
 
     An absolute real path, or ``scheme://bucket/key``.
     """
-    parse = io.parse_location if isinstance(io, PyArrowFileIO) else PyArrowFileIO.parse_location
-    scheme, _, path = parse(location, io.properties)
-    if scheme != "file":
-        return f"{store_scheme(scheme)}://{path}"
+    path = address_of(location, io)
+    if "://" in path:
+        return path
     if os.path.islink(path):
         return os.path.realpath(path)
     folder, name = os.path.split(os.path.normpath(path))

@@ -35,7 +35,7 @@ from tests.garbage import numbers, rows
 from tests.integration.test_lake_sync import filled, states
 from tests.lakefs_double import Double
 from tests.lakefs_double.places import REAL, new_repository, point_to, use_lakefs
-from tests.serving_rest import pyiceberg_client, serving
+from tests.serving_rest import Http, pyiceberg_client, serving
 
 MOTO = Path(__file__).resolve().parents[2] / ".cache" / "s3" / "bin" / "python"
 KEYS = ("dfp-tests", "dfp-tests-secret")
@@ -199,6 +199,10 @@ def test_a_lake_is_synced_from_a_folder_into_the_store_and_back(
     again = open_lake(lake.uri)
     assert (states(again), damages(again)) == (wanted, [])
     assert (numbers(again, "main"), numbers(again, "v1")) == ([1, 2], [1, 2])
+    with serving(again, storage=storage_properties()) as uri, Http(uri) as http:
+        change = {"updates": [{"action": "set-properties", "updates": {"owner": "me"}}]}
+        told = http.done("POST", "/namespaces/marts/tables/apps", change)["metadata"]
+    assert (told["properties"]["owner"], numbers(again, "main")) == ("me", [1, 2])
     overwrite(open_catalog(again), "marts.apps", rows(3))
     target = open_lake(tmp_path / "target", create=True)
     sync_lakes(open_lake(lake.uri), target)

@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dfp_platform.catalog.durable import local_path
 from dfp_platform.catalog.lake_catalog import LAKE, REF, LakeCatalog
+from dfp_platform.catalog.moved import address_of
 from dfp_platform.catalog.rest import namespaces, tables, views
 from dfp_platform.catalog.rest.access import Access
 from dfp_platform.catalog.rest.answers import Answer, error_answer, refusal
@@ -118,7 +118,7 @@ class ServedCatalog(LakeCatalog):
             return super()._swap(change, message=message, metadata=metadata)
 
     def refuse_location(self, location: str) -> None:
-        place = str(local_path(location, self._load_file_io(location=location)) or location)
+        place = address_of(location, self._load_file_io(location=location))
         if ".." in place.split("/") or not any(place.startswith(folder) for folder in self._allowed):
             raise PermanentError(
                 f"tables may not lie at {location}",
