@@ -165,6 +165,8 @@ class Refs:
 
     def _not_made(self, kind: str, name: str, refused: Refused) -> DfpError:
         if refused.status == 409:
+            refuse_other_kind = self._refuse_tag if kind == "branch" else self._refuse_branch
+            refuse_other_kind(name)
             hint = "choose another name, or delete it first" if kind == "branch" else "tags never move"
             return AlreadyExistsError(f"{kind} {name} is there already", hint=hint, **{kind: name})
         return ReadOnlyError(f"lakeFS did not make {kind} {name}: {refused.said}", **{kind: name})

@@ -8,6 +8,7 @@ import lakefs
 import lakefs_sdk
 import pytest
 
+from dfp_platform.errors import ReadOnlyError
 from dfp_platform.lake.lakefs_repository import Repository
 from dfp_platform.lake.lakefs_server import Refused, connect
 from dfp_platform.lake.lakefs_server import refusal as refusal_of
@@ -237,3 +238,17 @@ def test_lakefs_own_client_sees_what_the_lake_sees(repository):
     branch = lakefs.Repository(repository.name, client=repository.server.client).branch("main")
     assert [found.path for found in branch.objects()] == ["a"]
     assert branch.object("a").reader(pre_sign=False).read() == b"1"
+
+
+def test_a_name_is_a_branch_or_a_tag(repository):
+    first = repository.head("main")
+    repository.create_branch("branch", first)
+    repository.create_tag("tag", first)
+    for call, name in ((repository.create_tag, "branch"), (repository.create_branch, "tag")):
+        refused = refusal(call, name, first)
+        assert (refused.status, "conflict found" in refused.said) == (409, True)
+
+
+def test_the_default_branch_is_never_deleted(repository):
+    with pytest.raises(ReadOnlyError, match="default branch"):
+        repository.delete_branch("main")

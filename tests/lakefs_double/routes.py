@@ -95,7 +95,7 @@ def delete_branch(request, name, branch):
     with repository.lock:
         repository.branch(branch)
         if branch == repository.default_branch:
-            raise Refusal(400, "cannot delete default branch")
+            raise Refusal(403, "cannot delete repository default branch")
         del repository.branches[branch]
     return 204, None
 

@@ -109,12 +109,16 @@ class Repository:
         head = self.resolve(source).id
         if name in self.branches:
             raise Refusal(409, "branch already exists")
+        if name in self.tags:
+            raise Refusal(409, f"tag ID {name}: conflict found")
         self.branches[name] = Branch(head, hidden)
         return head
 
     def create_tag(self, name: str, ref: str) -> str:
         if name in self.tags:
             raise Refusal(409, "tag already exists")
+        if name in self.branches:
+            raise Refusal(409, f"branch name {name}: conflict found")
         self.tags[name] = self.resolve(ref).id
         return self.tags[name]
 
