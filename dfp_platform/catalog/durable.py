@@ -17,18 +17,23 @@ from pyiceberg.table.snapshots import Snapshot
 from dfp_platform.catalog.metadata_json import metadata_bytes
 
 
-def write_metadata(metadata: TableMetadata, io: FileIO, location: str) -> None:
-    """Write a metadata file so that it is there whole or not at all, and stays after a power cut."""
-    write_file(metadata_bytes(metadata), io, location)
+def write_metadata(metadata: TableMetadata, io: FileIO, location: str, *, beside: Iterable[Path] = ()) -> None:
+    """Write a metadata file so that it is there whole or not at all, and stays after a power cut.
+
+    Args:
+        beside: files that are durable, and whose names shall be so too.
+    """
+    write_file(metadata_bytes(metadata), io, location, beside=beside)
 
 
-def write_file(data: bytes, io: FileIO, location: str) -> None:
+def write_file(data: bytes, io: FileIO, location: str, *, beside: Iterable[Path] = ()) -> None:
     """Write a file that nobody else writes, whole or not at all; ``….gz.metadata.json`` is compressed."""
     packed = Compressor.get_compressor(location).bytes_compressor()(data)
     path = local_path(location, io)
     if path is None:
         with io.new_output(location).create() as stream:
             stream.write(packed)
+        _sync_folders(beside)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     young = path.with_name(f".{path.name}")
@@ -36,7 +41,7 @@ def write_file(data: bytes, io: FileIO, location: str) -> None:
         stream.write(packed)
     _sync(young)
     os.replace(young, path)
-    _sync_folders([path])
+    _sync_folders([path, *beside])
 
 
 def make_folders(location: str, io: FileIO) -> None:
@@ -46,7 +51,7 @@ def make_folders(location: str, io: FileIO) -> None:
             (path / name).mkdir(parents=True, exist_ok=True)
 
 
-def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
+def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO, *, names: bool = True) -> list[Path]:
     """Make every file that these snapshots brought durable, and young, so that garbage collection leaves it alone.
 
     What an object store acknowledged, it keeps. A data file outside the lake is the writer's affair, even one that is
@@ -56,14 +61,14 @@ def sync_snapshots(snapshots: Iterable[Snapshot], io: FileIO) -> None:
         FileNotFoundError: one of the lake's own files is gone.
         ValidationException: a manifest of somebody else's, or the list of them, is not there.
     """
-    sync_files([path for snapshot in snapshots for path in _brought(snapshot, io)], io)
+    return sync_files([path for snapshot in snapshots for path in _brought(snapshot, io)], io, names=names)
 
 
-def sync_files(locations: Iterable[str], io: FileIO, *, names: bool = True) -> None:
-    """Make files durable and young, as `sync_snapshots` does.
+def sync_files(locations: Iterable[str], io: FileIO, *, names: bool = True) -> list[Path]:
+    """Make files durable and young, as `sync_snapshots` does; those of them that lie on this machine.
 
     Args:
-        names: their names too; not needed where a file is written to the same folder afterwards by `write_metadata`.
+        names: their names too; not needed where `write_metadata` is told of them, or writes to the same folder.
     """
     local = [found for found in (local_path(location, io) for location in locations) if found is not None]
     there = [path for path in local if _is_the_lakes(path, io) or path.exists()]
@@ -73,6 +78,7 @@ def sync_files(locations: Iterable[str], io: FileIO, *, names: bool = True) -> N
         _sync(path)
     if names:
         _sync_folders(there)
+    return there
 
 
 def local_path(location: str, io: FileIO) -> Path | None:

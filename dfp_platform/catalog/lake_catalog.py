@@ -257,8 +257,8 @@ class LakeCatalog(Views):
         if base is not None and before is not None and repeats(base, pointer, change.updates):
             return Staged(base, base, before)
         known = {snapshot.snapshot_id for snapshot in before.snapshots} if before else set()
-        sync_snapshots([snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known], io)
-        write_metadata(metadata, io, young_location)
+        brought = [snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id not in known]
+        write_metadata(metadata, io, young_location, beside=sync_snapshots(brought, io, names=False))
         return Staged(base, pointer, metadata)
 
     def _whole(self, pointer: Pointer) -> TableMetadata:

@@ -55,7 +55,7 @@ class LakeTransaction(Transaction):
         for file in files:
             file.spec_id = self.table_metadata.default_spec_id  # as pyiceberg will write them
         with suppress(FileNotFoundError, NotImplementedError, ValueError):  # the commit says what is wrong with them
-            sync_files([file.file_path for file in files], self._table.io)
+            sync_files([file.file_path for file in files], self._table.io, names=False)
             sum_files(files, self.table_metadata, self._table.io)
 
     def _rebase(self) -> None:
