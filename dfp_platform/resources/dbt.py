@@ -47,7 +47,7 @@ class DbtResource(dg.ConfigurableResource):
         yield from events
 
     def _invoke(self, context: dg.AssetExecutionContext, branch: str) -> Iterator[Any]:
-        target = settings().home / "dbt" / "runs" / context.run_id
+        target = settings().home / "dbt" / "runs" / context.run.run_id
         target.mkdir(parents=True, exist_ok=True)
         parsed = manifest().with_name("partial_parse.msgpack")
         if parsed.exists():  # spares dbt the parse that `manifest` has done
