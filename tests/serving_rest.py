@@ -13,7 +13,7 @@ import uvicorn
 from pyiceberg.catalog.rest import RestCatalog
 
 from dfp_platform.catalog.rest.access import Access
-from dfp_platform.catalog.rest.app import Server, create_app
+from dfp_platform.catalog.rest.app import IDLE_SECONDS, Server, create_app
 from dfp_platform.lake import Lake
 
 SCHEMA = {
@@ -33,7 +33,9 @@ def serving(
 ) -> Iterator[str]:
     """The address of a server that lives as long as the block."""
     app = create_app(Server(lake, Access(token), storage or {}, tuple(locations)))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, ws="none", log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, ws="none", log_level="warning", timeout_keep_alive=IDLE_SECONDS)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

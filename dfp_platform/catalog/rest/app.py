@@ -68,6 +68,10 @@ ENDPOINTS: Mapping[str, Handler] = {
 }
 """What the server can do beneath a prefix, by method and path; clients get this list from ``/v1/config``."""
 
+IDLE_SECONDS = 600
+"""How long an idle connection stays open. A server that closes one just as a client uses it again resets a commit, and
+the client cannot know its outcome: that befell Spark with the 5 s of uvicorn."""
+
 LARGEST_BODY = 256 * 2**20
 """Bytes of the longest request; a commit that adds a million files names only its manifest list."""
 
@@ -276,9 +280,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 def _uvicorn(server: Server) -> uvicorn.Server:
     import uvicorn
 
-    # whoever keeps a connection open does not keep the server: what it has begun is answered, then it ends
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_app(server), log_level="warning", ws="none", server_header=False, timeout_graceful_shutdown=5
-        )
+    config = uvicorn.Config(
+        create_app(server),
+        log_level="warning",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=5,  # what has begun is answered; whoever keeps a connection open does not keep it
     )
+    return uvicorn.Server(config)
