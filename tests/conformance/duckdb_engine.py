@@ -1,46 +1,18 @@
-"""DuckDB on the lake through the REST catalog: `make engines`.
-
-DuckDB 1.5.5 has its Iceberg extension as a package; the DuckDB of this project is newer and has none, so this one lives
-in an environment of its own, made by the Makefile, and its statements run there.
-"""
+"""DuckDB on the lake through the REST catalog: `make engines`."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.lake import Lake, open_lake
-from tests.serving_rest import serving
+from tests.conformance.duckdb_session import asked
 
-PYTHON = Path(__file__).resolve().parents[2] / ".cache" / "duckdb" / "bin" / "python"
+REFS = {"trunk": "main", "dev": "dev", "old": "v1"}
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64()), "name": ["a", "b"]})
-
-SESSION = """
-import importlib, json, pathlib, sys
-import duckdb
-
-uri, *statements = json.load(sys.stdin)
-session = duckdb.connect()
-for name in ("avro", "httpfs", "iceberg"):
-    package = pathlib.Path(importlib.import_module(f"duckdb_extension_{name}").__file__).parent
-    file = package / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-    session.execute(f"load '{file}'")
-for alias, ref in (("trunk", "main"), ("dev", "dev"), ("old", "v1")):
-    session.execute(f"attach '{ref}' as {alias} (type iceberg, endpoint '{uri}', authorization_type 'none')")
-found = []
-for statement in statements:
-    try:
-        found.append(session.execute(statement).fetchall())
-    except duckdb.Error as error:
-        found.append(str(error))
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture
@@ -54,17 +26,6 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-def asked(lake: Lake, *statements: str) -> list[Any]:
-    """The rows of each statement, or what DuckDB said was wrong with it."""
-    with serving(lake) as uri:
-        command = [str(PYTHON), "-c", SESSION]
-        done = subprocess.run(
-            command, input=json.dumps([uri, *statements]), capture_output=True, text=True, check=False, timeout=120
-        )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def ids(lake: Lake, name: str, ref: str = "main") -> list[int]:
     return sorted(open_catalog(lake, ref).load_table(name).scan().to_arrow()["id"].to_pylist())
 
@@ -72,6 +33,7 @@ def ids(lake: Lake, name: str, ref: str = "main") -> list[int]:
 def test_duckdb_reads_and_writes_the_branch_that_it_attached(lake: Lake) -> None:
     found = asked(
         lake,
+        REFS,
         "insert into dev.marts.apps values (3, 'c')",
         "select id, name from dev.marts.apps order by id",
         "select count(*) from trunk.marts.apps",
@@ -83,6 +45,7 @@ def test_duckdb_reads_and_writes_the_branch_that_it_attached(lake: Lake) -> None
 def test_duckdb_makes_tables_and_changes_their_rows(lake: Lake) -> None:
     found = asked(
         lake,
+        REFS,
         "create schema trunk.duck",
         "create table trunk.duck.apps as select id, name from trunk.marts.apps",
         "insert into trunk.duck.apps values (3, 'c'), (4, 'd')",
@@ -95,6 +58,6 @@ def test_duckdb_makes_tables_and_changes_their_rows(lake: Lake) -> None:
 
 
 def test_duckdb_is_told_that_a_tag_cannot_be_written(lake: Lake) -> None:
-    wrong, rows = asked(lake, "insert into old.marts.apps values (9, 'i')", "select count(*) from old.marts.apps")
+    wrong, rows = asked(lake, REFS, "insert into old.marts.apps values (9, 'i')", "select count(*) from old.marts.apps")
     assert "no branch" in wrong
     assert rows == [[2]]

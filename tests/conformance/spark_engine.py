@@ -16,9 +16,8 @@ from pyspark.sql import SparkSession
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.lake import Lake, open_lake
-from tests.serving_rest import serving
+from tests.conformance.spark_session import LEAVES_SOCKETS, spark_on
 
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1"
 REFUSED = (PySparkException, Py4JJavaError)
 """What Spark raises for what a catalog refuses, before and during execution."""
 
@@ -26,9 +25,7 @@ REFS = ("main", "dev", "v1")
 
 pytestmark = [
     pytest.mark.timeout(600),
-    # py4j leaves its sockets to the collector
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *(pytest.mark.filterwarnings(warning) for warning in LEAVES_SOCKETS),
 ]
 
 
@@ -40,25 +37,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 @pytest.fixture(scope="module")
 def spark(lake: Lake) -> Iterator[SparkSession]:
     """One session whose catalogs `main`, `dev` and `v1` are refs of one lake."""
-    with serving(lake) as uri:
-        builder = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.jars.packages", RUNTIME)
-            .config("spark.ui.enabled", "false")
-            .config("spark.sql.shuffle.partitions", "2")
-            .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
-        )
-        for ref in REFS:
-            name = f"spark.sql.catalog.{ref}"
-            builder = builder.config(name, "org.apache.iceberg.spark.SparkCatalog")
-            told = {"type": "rest", "uri": uri, "warehouse": ref, "cache-enabled": "false"}
-            for key, value in told.items():
-                builder = builder.config(f"{name}.{key}", value)
-        session = builder.getOrCreate()
-        session.sparkContext.setLogLevel("ERROR")
+    with spark_on(lake, REFS) as session:
         session.sql("create namespace main.marts")
         yield session
-        session.stop()
 
 
 @pytest.fixture

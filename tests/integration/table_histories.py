@@ -38,6 +38,14 @@ COLUMNS = Schema(
 )
 BY_PART = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "part"))
 
+DELETED = pa.schema(
+    [
+        pa.field(name, kind, nullable=False, metadata={"PARQUET:field_id": id_})
+        for name, kind, id_ in (("file_path", pa.string(), "2147483546"), ("pos", pa.int64(), "2147483545"))
+    ]
+)
+"""Columns of a position delete file; engines find them by their ids."""
+
 Row = frozenset
 """A row as its cells that are not null: a column that came later leaves old rows as they are."""
 
@@ -148,7 +156,8 @@ class TableHistory:
 
     def _position_deletes(self, file: TableFile, positions: BitMap64) -> TableFile:
         place = f"{self.folder}/data/deletes-{next(self.ids)}.parquet"
-        rows = pa.table({"file_path": [file.path] * len(positions), "pos": pa.array(positions, pa.int64())})
+        cells = {"file_path": [file.path] * len(positions), "pos": pa.array(positions, pa.int64())}
+        rows = pa.table(cells, schema=DELETED)
         pq.write_table(rows, place)
         bounds = {2147483546: file.path.encode()} if self.chance.random() < 0.5 else {}
         made = DataFile.from_args(
@@ -259,6 +268,8 @@ def new_table(folder: Path, chance: random.Random, ids: Iterable[int], *, versio
     (folder / "metadata").mkdir()
     properties = {"format-version": str(version)}
     metadata = new_table_metadata(COLUMNS, BY_PART, UNSORTED_SORT_ORDER, str(folder), properties)
+    if version == 3:
+        metadata = metadata.model_copy(update={"next_row_id": 0})
     return TableHistory(metadata, folder, chance, ids)
 
 

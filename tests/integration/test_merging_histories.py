@@ -11,9 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pyiceberg.io import FileIO
 from pyiceberg.table.metadata import TableMetadata
 
 from dfp_platform.catalog.merging.tables import Branch, MergedTable, merge_table
+from dfp_platform.catalog.row_ids import numbered_by
 from dfp_platform.schemas import Conflict
 from tests.integration.table_histories import TableHistory, new_table, part_of, scanned
 
@@ -72,17 +74,34 @@ def run_case(folder: Path, seed: int) -> str:
     base = new_table(folder, chance, ids, version=chance.choice((1, 2, 2, 2, 3, 3, 3)))
     base.act(chance.randint(1, 4))
     ours, theirs = base.branch(), base.branch()
+    apart = seed % 2 == 0
+    if apart:  # as the catalog has it: each side numbers rows in a range of its own
+        theirs.metadata = numbered_by("work", theirs.metadata, last="main")
     for _ in range(chance.choice((1, 1, 2))):
         ours.act(chance.randint(1, 3))
         theirs.act(chance.randint(1, 3))
         outcome, merged = judge(base, ours, theirs, seed)
+        if apart:
+            check_ids_stay(ours, theirs, merged)
         if merged is None:
             return outcome
         # work goes on, on both sides: what was merged now is the base of the next merge
         base, after = theirs, merged_rows(base.rows, ours.rows, theirs.rows)
         ours, theirs = ours.branch(), theirs.branch()
         ours.metadata, ours.rows = merged.metadata, after
+        if apart:
+            ours.metadata = numbered_by("main", ours.metadata, last="")
     return outcome
+
+
+def check_ids_stay(ours: TableHistory, theirs: TableHistory, merged: MergedTable | None) -> None:
+    """Where branches number apart, each data file has the row ids that it had on the branch it is from."""
+    if merged is None:
+        return
+    state = TableHistory(merged.metadata, ours.folder, ours.chance, ours.ids)
+    before = {file.path: file.first_row_id for side in (theirs, ours) for file in side.data_files()}
+    for file in state.data_files():
+        assert file.first_row_id == before.get(file.path, file.first_row_id)
 
 
 def judge(base: TableHistory, ours: TableHistory, theirs: TableHistory, seed: int) -> tuple[str, MergedTable | None]:
@@ -96,6 +115,18 @@ def judge(base: TableHistory, ours: TableHistory, theirs: TableHistory, seed: in
     assert scanned(base, found.metadata) == merged_rows(base.rows, ours.rows, theirs.rows), story
     check_totals(base, found.metadata)
     return "merged", found
+
+
+def merged_state(folder: Path, seed: int) -> tuple[FileIO, TableMetadata, Counter] | None:
+    """A random history merged once, with the rows it must hold; None where it conflicts."""
+    chance, ids = random.Random(seed), itertools.count(1)
+    base = new_table(folder, chance, ids, version=chance.choice((1, 2, 3)))
+    base.act(chance.randint(1, 4))
+    ours, theirs = base.branch(), base.branch()
+    for side in (ours, theirs):
+        side.act(chance.randint(1, 3))
+    _, found = judge(base, ours, theirs, seed)
+    return (base.io, found.metadata, merged_rows(base.rows, ours.rows, theirs.rows)) if found else None
 
 
 def run_cases(folder: Path, seeds: range) -> Counter:
