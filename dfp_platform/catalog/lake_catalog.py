@@ -138,7 +138,7 @@ class LakeCatalog(Views):
 
     def _numbered(self, metadata: TableMetadata, pointer: Pointer) -> TableMetadata:
         """What is written on a branch numbers its rows in a range of the branch."""
-        if metadata.format_version < 3 or self.ref not in self.lake.branches():
+        if metadata.format_version < 3 or not (self._writable or self.ref in self.lake.branches()):
             return metadata
         return numbered_by(self.ref, metadata, last=pointer.numbering)
 
