@@ -38,7 +38,6 @@ from benchmarks.figures import Row, milliseconds, parser, row, show
 
 COLUMNS = 20
 CLIENTS = (1, 4, 16)
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1"
 SPARK_LIMIT = 1.4
 """How many times as long as with the hadoop catalog a small append may take."""
 
@@ -176,22 +175,21 @@ def spark_appends(served: Served, folder: Path, *, times: int) -> list[Row]:
     """Small appends by one warm Spark session, to a table of ours and to one of its hadoop catalog by turns."""
     from pyspark.sql import SparkSession  # type: ignore[import-not-found]
 
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.jars.packages", RUNTIME)
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-    )
-    catalogs = {
-        "ours": {"type": "rest", "uri": served.address.removesuffix("/v1/main"), "warehouse": "main"},
-        "hadoop": {"type": "hadoop", "warehouse": str(folder / "hadoop")},
+    from dfp_platform.resources.spark import catalog_configuration, session_configuration
+
+    told = {
+        **session_configuration(),
+        **catalog_configuration(served.address.removesuffix("/v1/main"), "main", name="ours"),
+        "spark.sql.catalog.hadoop": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.hadoop.type": "hadoop",
+        "spark.sql.catalog.hadoop.warehouse": str(folder / "hadoop"),
     }
-    for name, told in catalogs.items():
-        builder = builder.config(f"spark.sql.catalog.{name}", "org.apache.iceberg.spark.SparkCatalog")
-        for key, value in told.items():
-            builder = builder.config(f"spark.sql.catalog.{name}.{key}", value)
+    builder = SparkSession.builder
+    for name, value in told.items():
+        builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    catalogs = ("ours", "hadoop")
     taken: dict[str, list[float]] = {name: [] for name in catalogs}
     try:
         for name in catalogs:
@@ -199,8 +197,8 @@ def spark_appends(served: Served, folder: Path, *, times: int) -> list[Row]:
             spark.sql(f"create table {name}.spark.events (id bigint, name string) using iceberg")
         for n in range(times + 10):
             for name in sorted(catalogs, reverse=n % 2 == 1):
-                told = f"insert into {name}.spark.events values ({n}, 'event')"
-                taken[name].append(milliseconds(lambda told=told: spark.sql(told)))
+                insert = f"insert into {name}.spark.events values ({n}, 'event')"
+                taken[name].append(milliseconds(lambda insert=insert: spark.sql(insert)))
     finally:
         spark.stop()
     hadoop, rest = (row(f"Spark: append, {name}", taken[name][10:]) for name in ("hadoop", "ours"))

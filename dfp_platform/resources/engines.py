@@ -32,12 +32,14 @@ def _spark(lake: Lake, ref: str) -> Iterator[DbtTarget]:
     from dfp_platform.resources import spark
 
     with spark.catalog_served(lake) as (uri, token):
-        tables = spark.catalog_configuration(uri, ref, token=token)
         if settings().spark_thrift:
+            tables = spark.thrift_configuration(uri, ref, token=token)
             host, port = spark.thrift_address()
             at = {"DFP_SPARK_THRIFT_HOST": host, "DFP_SPARK_THRIFT_PORT": str(port)}
-            yield DbtTarget("spark_thrift", {"DFP_SPARK": json.dumps(spark.thrift_configuration(tables)), **at})
-        elif settings().spark_remote:
+            yield DbtTarget("spark_thrift", {"DFP_SPARK": json.dumps(tables), **at})
+            return
+        tables = spark.catalog_configuration(uri, ref, token=token)
+        if settings().spark_remote:
             at = {"SPARK_REMOTE": settings().spark_remote or ""}
             yield DbtTarget("spark", {"DFP_SPARK": json.dumps(tables), **at})
         else:

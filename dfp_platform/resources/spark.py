@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,22 +24,23 @@ JAVA = (17, 21)
 """Versions of Java that the pinned Spark runs on."""
 
 
-def catalog_configuration(uri: str, ref: str, *, token: str | None = None) -> dict[str, str]:
+def catalog_configuration(uri: str, ref: str, *, token: str | None = None, name: str = CATALOG) -> dict[str, str]:
     """Settings by which any session, local or on a server, knows the tables at a ref as its default catalog.
 
     Args:
         uri: where `dfp catalog serve` answers.
         ref: branch, tag or commit; only a branch can be written.
         token: what that server wants to see, if it wants anything.
+        name: what the catalog is called in SQL.
     """
-    catalog = f"spark.sql.catalog.{CATALOG}"
+    catalog = f"spark.sql.catalog.{name}"
     told = {
         catalog: "org.apache.iceberg.spark.SparkCatalog",
         f"{catalog}.type": "rest",
         f"{catalog}.uri": uri,
         f"{catalog}.warehouse": ref,
         f"{catalog}.cache-enabled": "false",  # others write the branch too
-        "spark.sql.defaultCatalog": CATALOG,
+        "spark.sql.defaultCatalog": name,
     }
     return told if token is None else {**told, f"{catalog}.token": token}
 
@@ -183,14 +184,13 @@ def thrift_address() -> tuple[str, int]:
     return host, int(port)
 
 
-def thrift_configuration(configuration: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a session, named as Spark's Thrift server takes them: it passes over plain ones.
+def thrift_configuration(uri: str, ref: str, *, token: str | None = None) -> dict[str, str]:
+    """`catalog_configuration`, as Spark's Thrift server takes it: it passes over plain settings of a session.
 
-    Its clients begin with `use default`, so the catalog goes by that name too.
+    Its clients begin with `use default`, so that is what the catalog is called there.
     """
-    ours, default = f"spark.sql.catalog.{CATALOG}", "spark.sql.catalog.default"
-    again = {name.replace(ours, default, 1): value for name, value in configuration.items() if name.startswith(ours)}
-    told = {**configuration, **again, "spark.sql.ansi.enabled": "false"}  # dbt-spark asks for that, by a plain name
+    told = catalog_configuration(uri, ref, token=token, name="default")
+    told["spark.sql.ansi.enabled"] = "false"  # dbt-spark asks for that, by the plain name
     return {f"set:hivevar:{name}": value for name, value in told.items()}
 
 

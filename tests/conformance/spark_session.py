@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from dfp_platform.lake import Lake
+from dfp_platform.resources.spark import catalog_configuration, session_configuration
 from tests.serving_rest import serving
-
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1"
 
 LEAVES_SOCKETS = ("ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """Warnings to be ignored: py4j leaves its sockets to the collector."""
@@ -24,20 +23,11 @@ def spark_on(lake: Lake, refs: Sequence[str], settings: Mapping[str, str] | None
         settings: of Spark, beyond those that every test wants.
     """
     with serving(lake) as uri:
-        builder = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.jars.packages", RUNTIME)
-            .config("spark.ui.enabled", "false")
-            .config("spark.sql.shuffle.partitions", "2")
-            .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
-        )
-        for ref in refs:
-            name = f"spark.sql.catalog.{ref}"
-            builder = builder.config(name, "org.apache.iceberg.spark.SparkCatalog")
-            told = {"type": "rest", "uri": uri, "warehouse": ref, "cache-enabled": "false"}
-            for key, value in told.items():
-                builder = builder.config(f"{name}.{key}", value)
-        for key, value in (settings or {}).items():
+        told = {**session_configuration(), "spark.sql.shuffle.partitions": "2"}
+        for ref in reversed(refs):  # the first one's is the default
+            told |= catalog_configuration(uri, ref, name=ref)
+        builder = SparkSession.builder
+        for key, value in {**told, **(settings or {})}.items():
             builder = builder.config(key, value)
         session = builder.getOrCreate()
         session.sparkContext.setLogLevel("ERROR")
