@@ -8,9 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 from dbt.adapters.contracts.connection import AdapterResponse, Connection, ConnectionState
+from dbt.adapters.datafusion.actions import ACTIONS, response
 from dbt.adapters.datafusion.engine import Engine, close_engines, open_engine
+from dbt.adapters.datafusion.sqltext import split
 from dbt.adapters.datafusion.sqltypes import sql_name
-from dbt.adapters.datafusion.statements import Statement, parse
+from dbt.adapters.datafusion.statements import parse
 from dbt.adapters.exceptions import FailedToConnectError
 from dbt.adapters.sql import SQLConnectionManager
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
@@ -30,7 +32,7 @@ class Cursor:
         return [(field.name, sql_name(field.type)) for field in self._rows.schema] if self._rows is not None else None
 
     def execute(self, sql: str, bindings: Any = None) -> None:
-        """Run `sql`.
+        """Run `sql`: one statement, or several with semicolons between them; the rows of the last are kept.
 
         Raises:
             ValueError: DataFusion refuses the query, or a name has not one schema and one table.
@@ -38,12 +40,14 @@ class Cursor:
         """
         if bindings:
             raise DbtRuntimeError("this adapter runs statements without bindings; seeds are stored without SQL")
-        statement = parse(sql)
-        if statement.kind == "query":
-            self._rows = self._engine.fetch(statement.query)
-            self.response = _response("SELECT", self._rows.num_rows)
-        else:
-            self.response = _ACTIONS[statement.kind](self._engine, statement)
+        for part in split(sql, ";") or [""]:
+            self._rows = None
+            statement = parse(part)
+            if statement.kind == "query":
+                self._rows = self._engine.fetch(statement.query)
+                self.response = response("SELECT", self._rows.num_rows)
+            else:
+                self.response = ACTIONS[statement.kind](self._engine, statement)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Every row, as Python values."""
@@ -57,76 +61,6 @@ class Cursor:
     def fetchone(self) -> tuple[Any, ...] | None:
         """The first row, if there is one."""
         return next(iter(self.fetchmany(1)), None)
-
-
-def _response(code: str, rows: int) -> AdapterResponse:
-    return AdapterResponse(f"{code} {rows}", code=code, rows_affected=rows)
-
-
-def _relation(name: tuple[str, ...]) -> tuple[str, str]:
-    if len(name) < 2:
-        raise ValueError(f"{'.'.join(name)!r} needs its schema before it")
-    return name[-2], name[-1]
-
-
-def _create_table(engine: Engine, statement: Statement) -> AdapterResponse:
-    identifier = _relation(statement.name)
-    if not statement.replace and engine.catalog.table_exists(identifier):
-        raise ValueError(f"{'.'.join(identifier)} is there already; say `create or replace`")
-    return _response("CREATE TABLE", engine.create_table(identifier, statement.query))
-
-
-def _create_view(engine: Engine, statement: Statement) -> AdapterResponse:
-    engine.create_view(_relation(statement.name), statement.query)
-    return AdapterResponse("CREATE VIEW", code="CREATE VIEW")
-
-
-def _insert(engine: Engine, statement: Statement) -> AdapterResponse:
-    return _response("INSERT", engine.insert(_relation(statement.name), statement.columns, statement.query))
-
-
-def _drop(engine: Engine, statement: Statement) -> AdapterResponse:
-    engine.drop(_relation(statement.name), lenient=statement.lenient)
-    return AdapterResponse("DROP")
-
-
-def _rename(engine: Engine, statement: Statement) -> AdapterResponse:
-    new = statement.new_name if len(statement.new_name) > 1 else (statement.name[-2], statement.new_name[-1])
-    engine.rename(_relation(statement.name), _relation(new))
-    return AdapterResponse("RENAME")
-
-
-def _truncate(engine: Engine, statement: Statement) -> AdapterResponse:
-    engine.truncate(_relation(statement.name))
-    return AdapterResponse("TRUNCATE")
-
-
-def _create_schema(engine: Engine, statement: Statement) -> AdapterResponse:
-    engine.create_schema(statement.name[-1])
-    return AdapterResponse("CREATE SCHEMA")
-
-
-def _drop_schema(engine: Engine, statement: Statement) -> AdapterResponse:
-    engine.drop_schema(statement.name[-1])
-    return AdapterResponse("DROP SCHEMA")
-
-
-def _no_transaction(engine: Engine, statement: Statement) -> AdapterResponse:
-    # dbt says `commit` before hooks that are to run outside a transaction; every statement is one of its own here.
-    return AdapterResponse("OK")
-
-
-_ACTIONS = {
-    "create table": _create_table,
-    "create view": _create_view,
-    "create schema": _create_schema,
-    "insert": _insert,
-    "drop relation": _drop,
-    "drop schema": _drop_schema,
-    "rename": _rename,
-    "truncate": _truncate,
-    "transaction": _no_transaction,
-}
 
 
 class Handle:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
@@ -12,18 +14,25 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from dbt.adapters.datafusion import scan, write
 from dbt.adapters.datafusion.credentials import DataFusionCredentials, parse_bytes
-from dbt.adapters.datafusion.sqltypes import storable
+from dbt.adapters.datafusion.evolve import alter_columns, evolve_columns
+from dbt.adapters.datafusion.sqltext import quoted
+from dbt.adapters.datafusion.sqltypes import storable, storable_schema
+from dbt.adapters.datafusion.staging import Staging
 from dbt.adapters.datafusion.write import Identifier
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
-from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions
+from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions, col, lit
 from datafusion.catalog import Schema
 
 if TYPE_CHECKING:
+    from dbt.adapters.datafusion.statements import ColumnChange, Evolution
     from pyiceberg.table import Table
 
 _MISSING_TABLE = re.compile(r"table '(?P<name>.+)' not found")
+_STAGED = "__dbt_staged"
+"""Schema of the session for rows that are in no table."""
+
 _ONLY_QUERIES = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
 
@@ -38,6 +47,7 @@ class Engine:
         self.catalog = load_catalog(credentials.catalog_name, **credentials.catalog_properties)
         self.database = credentials.database
         self._session = _session(credentials)
+        self._staging = Staging(credentials.spill_folder)
         self._planning = RLock()
 
     def plan(self, sql: str) -> DataFrame:
@@ -70,12 +80,9 @@ class Engine:
                 if table is None:
                     raise
                 query = table.properties.get(write.VIEW_QUERY)
-                rows = self._plan(query, registered, (*views, identifier)) if query else self._scan(table)
+                rows = self._plan(query, registered, (*views, identifier)) if query else self.scan(table)
                 self._schema(identifier[0]).register_table(identifier[1], rows)
                 registered.append(identifier)
-
-    def _scan(self, table: Table) -> DataFrame:
-        return scan.frame(self._session, table)
 
     def _missing(self, complaint: str) -> Identifier | None:
         match = _MISSING_TABLE.search(complaint)
@@ -98,39 +105,121 @@ class Engine:
         schema = pa.schema([pa.field(name, kind) for name, kind in zip(frame.schema().names, kinds, strict=True)])
         return pa.Table.from_batches([_as(schema, batch) for batch in frame.collect()], schema=schema)
 
-    def create_table(self, identifier: Identifier, query: str) -> int:
+    def identifier(self, name: tuple[str, ...]) -> Identifier:
+        """Namespace and table that a dotted name means.
+
+        Raises:
+            ValueError: no namespace, or another database than the one that is open.
+        """
+        if len(name) < 2:
+            raise ValueError(f"{'.'.join(name)!r} needs its schema before it")
+        if len(name) > 2 and name[:-2] != (self.database,):
+            raise ValueError(f"{'.'.join(name)!r} lies in another database than {self.database!r}")
+        return name[-2], name[-1]
+
+    def scan(self, table: Table, *, only: set[str] | None = None, file_column: str | None = None) -> DataFrame:
+        """The rows of a table as it was loaded; see `scan.frame`."""
+        return scan.frame(self._session, table, self._staging, only=only, file_column=file_column)
+
+    @contextmanager
+    def registered(self, frame: DataFrame) -> Iterator[str]:
+        """A name for SQL under which a frame can be queried."""
+        name = f"rows_{uuid.uuid4().hex}"
+        with self._planning:
+            self._schema(_STAGED).register_table(name, frame)
+        try:
+            yield f"{quoted(self.database)}.{quoted(_STAGED)}.{quoted(name)}"
+        finally:
+            with self._planning:
+                self._schema(_STAGED).deregister_table(name)
+
+    @contextmanager
+    def staged(self, frame: DataFrame, marker: str) -> Iterator[str]:
+        """A name for SQL for the rows of a frame, which are computed once; a column `marker` is true in all of them."""
+        schema = storable_schema(frame.schema())
+        batches = (_as(schema, batch.to_pyarrow()) for batch in frame.execute_stream())
+        with self._staging.rows(schema, batches) as path:
+            columns = [col(quoted(name)) for name in schema.names]
+            rows = self._session.read_parquet(path.as_uri()).select(*columns, lit(True).alias(marker))
+            with self.registered(rows) as name:
+                yield name
+
+    def renamed(self, frame: DataFrame, names: tuple[str, ...]) -> DataFrame:
+        """A frame under the column names `names`, or as it is if there are none.
+
+        Raises:
+            ValueError: not as many names as columns.
+        """
+        have = frame.schema().names
+        if not names:
+            return frame
+        if len(names) != len(have):
+            raise ValueError(f"{len(have)} columns selected for the {len(names)} columns {', '.join(names)}")
+        return frame.select(*(col(quoted(old)).alias(new) for old, new in zip(have, names, strict=True)))
+
+    def create_table(self, identifier: Identifier, query: str, definition: write.Definition | None = None) -> int:
         """Make a table hold exactly what `query` returns, by one commit. Returns the number of rows."""
-        frame = self.plan(query)
-        return write.replace(self.catalog, identifier, frame.schema(), _stream(frame))
+        return write.replace(self.catalog, identifier, self.plan(query), definition)
 
     def create_view(self, identifier: Identifier, query: str) -> None:
         """Keep `query` under a name. It is planned once, so that one that cannot run is refused."""
         write.declare_view(self.catalog, identifier, self.plan(query).schema(), query)
 
-    def insert(self, identifier: Identifier, columns: tuple[str, ...], query: str) -> int:
+    def insert(
+        self,
+        identifier: Identifier,
+        columns: tuple[str, ...],
+        query: str,
+        *,
+        evolution: Evolution = "",
+        overwrite: bool = False,
+    ) -> int:
         """Add the rows of `query` to a table, by one commit. Returns their number.
 
         Args:
-            columns: the table's columns that the query's columns are meant for, in order; empty: all of them.
+            columns: the table's columns that the query's columns are meant for, in order; empty: all of them, or with
+                `evolution` those of the query's own names.
+            evolution: whether the table's columns may follow the query's.
+            overwrite: the partitions that the rows fall in hold nothing else afterwards.
 
         Raises:
+            NoSuchTableError: the table is not there.
             ValueError: not as many columns as the query has, or one the table lacks.
         """
+        table = self.catalog.load_table(identifier)
+        if write.VIEW_QUERY in table.properties:
+            raise ValueError(f"{'.'.join(identifier)} is a view; its rows cannot be changed")
         frame = self.plan(query)
-        names = columns or tuple(scan.arrow_schema(self.catalog.load_table(identifier)).names)
-        if len(names) != len(frame.schema().names):
-            raise ValueError(f"{len(frame.schema().names)} columns selected for {len(names)} of {'.'.join(identifier)}")
-        schema = pa.schema([field.with_name(name) for field, name in zip(frame.schema(), names, strict=True)])
-        batches = (batch.rename_columns(list(names)) for batch in _stream(frame))
-        return write.append(self.catalog, identifier, schema, batches)
+        if not evolution:
+            frame = self.renamed(frame, columns or tuple(scan.arrow_schema(table).names))
+        transaction = table.transaction()
+        evolve_columns(transaction, storable_schema(frame.schema()), evolution)
+        have = scan.stored_schema(transaction.table_metadata.schema()).names
+        if unknown := [name for name in frame.schema().names if name not in have]:
+            raise ValueError(f"{'.'.join(identifier)} has no column {', '.join(unknown)}")
+        if overwrite:
+            return write.overwrite_partitions(transaction, frame)
+        return write.commit(transaction, frame, [], intent="rows")
 
     def store(self, identifier: Identifier, rows: pa.Table) -> int:
         """Make a table hold exactly `rows`, by one commit. Returns their number."""
-        return write.replace(self.catalog, identifier, rows.schema, rows.to_batches())
+        return write.replace(self.catalog, identifier, self.frame(rows.schema, rows.to_batches()))
+
+    def frame(self, schema: pa.Schema, batches: list[pa.RecordBatch]) -> DataFrame:
+        """Rows in memory as a frame."""
+        return self._session.create_dataframe([batches or [pa.RecordBatch.from_pylist([], schema)]], schema=schema)
+
+    def alter_table(self, identifier: Identifier, changes: Sequence[ColumnChange]) -> None:
+        """Add, drop, rename or widen columns, by one commit. Rows and field ids stay."""
+        transaction = self.catalog.load_table(identifier).transaction()
+        for change in changes:
+            alter_columns(transaction, change, self.arrow_type(change.kind) if change.kind else None)
+        transaction.commit_transaction()
 
     def truncate(self, identifier: Identifier) -> None:
         """Take every row from a table; its columns and its history stay."""
-        write.replace(self.catalog, identifier, scan.arrow_schema(self.catalog.load_table(identifier)), [])
+        table = self.catalog.load_table(identifier)
+        write.commit(table.transaction(), None, write.data_files(table), intent="table")
 
     def drop(self, identifier: Identifier, *, lenient: bool) -> None:
         """Drop a table or a view. With `lenient` it may be gone already."""
@@ -159,16 +248,12 @@ class Engine:
 
     def close(self) -> None:
         """Give back what the catalog holds open. The engine is of no use afterwards."""
+        self._staging.close()
         self.catalog.close()
 
     def arrow_type(self, sql_type: str) -> pa.DataType:
         """The stored Arrow type that SQL calls `sql_type`."""
         return storable(self._session.sql(f"select cast(null as {sql_type}) as value").schema().field(0).type)
-
-
-def _stream(frame: DataFrame) -> Iterator[pa.RecordBatch]:
-    for batch in frame.execute_stream():
-        yield batch.to_pyarrow()
 
 
 def _as(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:

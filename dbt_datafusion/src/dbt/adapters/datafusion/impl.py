@@ -32,7 +32,9 @@ class DataFusionAdapter(SQLAdapter):
     Relation = DataFusionRelation
     Column = DataFusionColumn
     ConnectionManager = DataFusionConnectionManager
-    CONSTRAINT_SUPPORT = dict.fromkeys(ConstraintType, ConstraintSupport.NOT_SUPPORTED)
+    CONSTRAINT_SUPPORT = dict.fromkeys(ConstraintType, ConstraintSupport.NOT_SUPPORTED) | {
+        ConstraintType.not_null: ConstraintSupport.ENFORCED
+    }
 
     @classmethod
     def date_function(cls) -> str:
@@ -43,6 +45,10 @@ class DataFusionAdapter(SQLAdapter):
     def is_cancelable(cls) -> bool:
         """A running query cannot be stopped from another thread."""
         return False
+
+    def valid_incremental_strategies(self) -> list[str]:
+        """The built-in strategies there are; projects may add their own by macros, as with any adapter."""
+        return ["append", "delete+insert", "insert_overwrite", "merge", "microbatch"]
 
     @contextmanager
     def engine(self, doing: str) -> Iterator[Engine]:

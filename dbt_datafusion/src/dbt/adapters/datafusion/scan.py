@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,40 +10,78 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dbt.adapters.datafusion.sqltypes import storable, storable_schema
-from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 
 from datafusion import DataFrame, Expr, SessionContext, col, lit
 
 if TYPE_CHECKING:
+    from dbt.adapters.datafusion.staging import Staging
+    from pyiceberg.schema import Schema
     from pyiceberg.table import FileScanTask, Table
 
 _FIELD_ID = b"PARQUET:field_id"
 
 
-def frame(session: SessionContext, table: Table) -> DataFrame:
+def frame(
+    session: SessionContext,
+    table: Table,
+    staging: Staging,
+    *,
+    only: Collection[str] | None = None,
+    file_column: str | None = None,
+) -> DataFrame:
     """The rows of the table's current snapshot, under its current schema.
 
-    Local parquet files without deletes, where their addresses say, are read by DataFusion itself, which prunes columns
-    and row groups; each file's columns are matched by field id (by the table's name mapping where a file has none).
-    Every other table goes through pyiceberg's own scan and is held in memory while it is read.
+    Local parquet files without deletes, where their addresses say, are read by DataFusion itself, which prunes
+    columns and row groups; each file's columns are matched by field id (by the table's name mapping where a file has none). Every other file goes through
+    pyiceberg's own scan into a local copy first, once a process.
+
+    Args:
+        only: the data files to read; all of them if None.
+        file_column: a column of this name says which data file a row came from.
 
     Raises:
         ValueError: equality deletes, which pyiceberg cannot read.
     """
-    schema = arrow_schema(table)
     tasks = sorted(table.scan().plan_files(), key=lambda task: task.file.file_path)
-    if not tasks:
-        return session.create_dataframe([[_empty_batch(schema)]])
-    files = [_file_frame(session, table, task) for task in tasks]
-    native = [file for file in files if file is not None]
-    if len(native) == len(files):
-        return reduce(DataFrame.union, native)
-    return session.create_dataframe([_scanned_batches(table, schema)])
+    frames = []
+    for task in tasks:
+        if only is None or task.file.file_path in only:
+            rows = _file_frame(session, table, task) or _staged_frame(session, table, task, staging)
+            if file_column:
+                rows = rows.with_column(file_column, lit(task.file.file_path))
+            frames.append(rows)
+    if frames:
+        return reduce(DataFrame.union, frames)
+    schema = arrow_schema(table)
+    if file_column:
+        schema = schema.append(pa.field(file_column, pa.string()))
+    return session.create_dataframe([[_empty_batch(schema)]])
+
+
+def _staged_frame(session: SessionContext, table: Table, task: FileScanTask, staging: Staging) -> DataFrame:
+    """The rows of one data file that DataFusion cannot read by itself."""
+    schema = arrow_schema(table)
+    deletes = sorted(file.file_path for file in task.delete_files)
+    key = (task.file.file_path, *deletes, str(table.schema()))
+    path = staging.file(key, schema, lambda: _scanned(table, task, schema))
+    return session.read_parquet(path.as_uri()).select(*(_expression(field, field) for field in schema))
+
+
+def _scanned(table: Table, task: FileScanTask, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    batches = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue()).to_record_batches([task])
+    return iter(pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches)))
 
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The table's current columns as Arrow types, without field ids."""
-    return storable_schema(schema_to_pyarrow(table.schema(), include_field_ids=False))
+    return stored_schema(table.schema())
+
+
+def stored_schema(schema: Schema) -> pa.Schema:
+    """An Iceberg schema's columns as Arrow types, without field ids."""
+    return storable_schema(schema_to_pyarrow(schema, include_field_ids=False))
 
 
 def local_path(location: str) -> Path | None:
@@ -56,11 +94,6 @@ def local_path(location: str) -> Path | None:
 
 def _empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
-
-
-def _scanned_batches(table: Table, schema: pa.Schema) -> list[pa.RecordBatch]:
-    batches = list(table.scan().to_arrow_batch_reader().cast(schema))
-    return batches or [_empty_batch(schema)]
 
 
 def _file_frame(session: SessionContext, table: Table, task: FileScanTask) -> DataFrame | None:

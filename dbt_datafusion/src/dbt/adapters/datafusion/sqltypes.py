@@ -32,6 +32,18 @@ def sql_name(kind: pa.DataType) -> str:
     return str(kind)
 
 
+def cast_name(kind: pa.DataType) -> str | None:
+    """The name under which SQL casts to a stored type without losing values; None for nested types.
+
+    `timestamp` alone is one of nanoseconds to DataFusion, which ends in the year 2262.
+    """
+    if pa.types.is_nested(kind):
+        return None
+    if pa.types.is_timestamp(kind):
+        return "timestamp(6)" if kind.tz is None else "timestamp(6) with time zone"
+    return sql_name(kind)
+
+
 def storable(kind: pa.DataType) -> pa.DataType:
     """The Arrow type in which a value of `kind` is stored in an Iceberg (format 2) table.
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dbt.adapters.datafusion.evolve import change_columns
+from dbt.adapters.datafusion import layout
+from dbt.adapters.datafusion.evolve import change_columns, iceberg_schema
 from dbt.adapters.datafusion.scan import arrow_schema
 from dbt.adapters.datafusion.sqltypes import storable_schema
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import parquet_file_to_data_file, schema_to_pyarrow
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+    schema_to_pyarrow,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionKey
 from pyiceberg.table.locations import load_location_provider
+from pyiceberg.typedef import Record
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.io import FileIO
-    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
+
+    from datafusion import DataFrame
 
 Identifier = tuple[str, str]
 
@@ -30,7 +40,8 @@ VIEW_QUERY = "dbt-datafusion.view-query"
 """Table property that makes a table without rows a view; its value is the SELECT."""
 
 INTENT = "lake.intent"
-"""Property of a snapshot that says what it changed, `rows` or the whole `table`: a catalog that merges goes by it."""
+"""Property of a snapshot that says what it changed, `rows`, whole `partitions` or the whole `table`: a catalog that
+merges goes by it."""
 
 _ROWS_PER_GROUP = 65_536
 """Rows of a row group: wide tables stay readable in small pieces, narrow ones have few groups."""
@@ -39,26 +50,57 @@ _BYTES_PER_FILE = 512 * 2**20
 """Size after which a new file is begun, unless the table's `write.target-file-size-bytes` says otherwise."""
 
 
-def replace(catalog: Catalog, identifier: Identifier, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Make a table hold exactly `batches`, by one commit; create it if it is not there.
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What is said of a table besides its rows.
 
-    If `batches` raises, nothing is committed and the files written so far are removed.
+    Attributes:
+        required: columns that may not be NULL.
+        partitioned_by: None: an existing table keeps its partitioning, a new one has none.
+        sorted_by: None: an existing table keeps its order, a new one has none.
+    """
 
-    Args:
-        schema: the Arrow schema of `batches`.
+    required: Collection[str] = ()
+    partitioned_by: Sequence[layout.Term] | None = None
+    sorted_by: Sequence[layout.Term] | None = None
+
+
+def replace(catalog: Catalog, identifier: Identifier, rows: DataFrame, definition: Definition | None = None) -> int:
+    """Make a table hold exactly `rows`, by one commit; create it if it is not there.
+
+    If `rows` fail while they are computed, nothing is committed and the files written so far are removed.
 
     Returns:
         The number of rows.
+
+    Raises:
+        ValueError: NULL in a column that is required, or a column to partition or sort by that is not there.
     """
-    target = storable_schema(schema)
+    definition = definition or Definition()
+    target = storable_schema(rows.schema())
     table = load_if_exists(catalog, identifier)
     if table is None:
-        return _commit(catalog.create_table_transaction(identifier, schema=target), batches, [], intent="table")
+        return commit(_creation(catalog, identifier, target, definition), rows, [], intent="table")
     transaction = table.transaction()
-    change_columns(transaction, target)
+    change_columns(transaction, target, definition.required)
+    if definition.partitioned_by is not None:
+        layout.change_partitioning(transaction, definition.partitioned_by)
+    if definition.sorted_by is not None:
+        layout.change_sort_order(transaction, definition.sorted_by)
+    layout.check_sources(transaction.table_metadata)
     if VIEW_QUERY in table.properties:
         transaction.remove_properties(VIEW_QUERY)
-    return _commit(transaction, batches, _data_files(table), intent="table")
+    return commit(transaction, rows, data_files(table), intent="table")
+
+
+def _creation(catalog: Catalog, identifier: Identifier, target: pa.Schema, definition: Definition) -> Transaction:
+    schema = iceberg_schema(target, definition.required)
+    return catalog.create_table_transaction(
+        identifier,
+        schema=schema,
+        partition_spec=layout.partition_spec(definition.partitioned_by or (), schema),
+        sort_order=layout.sort_order(definition.sorted_by or (), schema),
+    )
 
 
 def declare_view(catalog: Catalog, identifier: Identifier, schema: pa.Schema, query: str) -> None:
@@ -72,26 +114,31 @@ def declare_view(catalog: Catalog, identifier: Identifier, schema: pa.Schema, qu
         catalog.create_table(identifier, schema=target, properties={VIEW_QUERY: query})
     elif table.properties.get(VIEW_QUERY) != query or not arrow_schema(table).equals(target):
         transaction = table.transaction()
+        layout.change_partitioning(transaction, ())
+        layout.change_sort_order(transaction, ())
         change_columns(transaction, target)
         transaction.set_properties({VIEW_QUERY: query})
-        _commit(transaction, [], _data_files(table), intent="table")
+        commit(transaction, None, data_files(table), intent="table")
 
 
-def append(catalog: Catalog, identifier: Identifier, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Add `batches` to a table by one commit. Columns are matched by name; missing ones are NULL.
+def overwrite_partitions(transaction: Transaction, rows: DataFrame) -> int:
+    """Put `rows` in place of the partitions they fall in, by one commit; of an unpartitioned table, in place of all.
 
     Returns:
-        The number of rows added.
+        The number of rows written.
 
     Raises:
-        NoSuchTableError: the table is not there.
-        ValueError: `batches` have a column that the table lacks.
+        ValueError: the table has files of an older partitioning, of which nobody can say what they have in common.
     """
-    table = catalog.load_table(identifier)
-    have = arrow_schema(table)
-    if unknown := [name for name in schema.names if name not in have.names]:
-        raise ValueError(f"{'.'.join(identifier)} has no column {', '.join(unknown)}")
-    return _commit(table.transaction(), batches, [], intent="rows")
+    metadata = transaction.table_metadata
+    old = data_files(transaction._table)
+    if any(file.spec_id != metadata.default_spec_id for file in old):
+        raise ValueError("the table has files of an older partitioning: build it anew with --full-refresh")
+    if metadata.spec().is_unpartitioned():
+        return commit(transaction, rows, old, intent="table")
+    files = _write(transaction, rows)
+    filled = {file.partition for file in files}
+    return _commit_files(transaction, files, [file for file in old if file.partition in filled], intent="partitions")
 
 
 def load_if_exists(catalog: Catalog, identifier: Identifier) -> Table | None:
@@ -102,15 +149,37 @@ def load_if_exists(catalog: Catalog, identifier: Identifier) -> Table | None:
         return None
 
 
-def _data_files(table: Table) -> list[DataFile]:
+def data_files(table: Table) -> list[DataFile]:
+    """The data files of the current snapshot."""
     return [task.file for task in table.scan().plan_files()]
 
 
-def _commit(
-    transaction: Transaction, batches: Iterable[pa.RecordBatch], old: Sequence[DataFile], *, intent: str
+def commit(
+    transaction: Transaction,
+    rows: DataFrame | None,
+    old: Sequence[DataFile],
+    *,
+    intent: str,
+    checked: bool = False,
 ) -> int:
-    files = _write(transaction, batches)
-    snapshot_id = _stage(transaction, files, old, intent=intent) if old or files else None
+    """Commit `transaction` with the files of `rows` in place of `old`. Returns the number of rows written.
+
+    Args:
+        checked: the rows were computed from the table as it was, so rows that came meanwhile are a conflict.
+    """
+    files = [] if rows is None else _write(transaction, rows)
+    return _commit_files(transaction, files, old, intent=intent, checked=checked)
+
+
+def _commit_files(
+    transaction: Transaction,
+    files: Sequence[DataFile],
+    old: Sequence[DataFile],
+    *,
+    intent: str,
+    checked: bool = False,
+) -> int:
+    snapshot_id = _stage(transaction, files, old, intent=intent, checked=checked) if old or files else None
     # A commit that fails removes nothing: its outcome may be unknown.
     after = transaction.commit_transaction().metadata
     if snapshot_id and snapshot_id not in {snapshot.snapshot_id for snapshot in after.snapshots}:
@@ -119,11 +188,13 @@ def _commit(
     return sum(file.record_count for file in files)
 
 
-def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[DataFile], *, intent: str) -> int:
+def _stage(
+    transaction: Transaction, files: Sequence[DataFile], old: Sequence[DataFile], *, intent: str, checked: bool
+) -> int:
     """Put one snapshot into `transaction` that has `files` instead of `old`; return its id."""
     update = transaction.update_snapshot(snapshot_properties={INTENT: intent})
-    with update.overwrite() if old else update.fast_append() as snapshot:
-        if old:
+    with update.overwrite() if old or checked else update.fast_append() as snapshot:
+        if old or checked:
             # all rows are meant: what another writer adds meanwhile is a conflict, not kept beside ours
             snapshot.delete_by_predicate(AlwaysTrue())
         for file in old:
@@ -133,18 +204,22 @@ def _stage(transaction: Transaction, files: Sequence[DataFile], old: Sequence[Da
     return snapshot.snapshot_id
 
 
-def _write(transaction: Transaction, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
-    """Data files that hold `batches`, in their order; none for no rows. If anything fails they are removed again."""
-    metadata, io = transaction.table_metadata, transaction._table.io
-    if not metadata.spec().is_unpartitioned():
-        raise ValueError(f"{metadata.location} is partitioned; this adapter writes unpartitioned tables only")
+def _write(transaction: Transaction, rows: DataFrame) -> list[DataFile]:
+    """Data files that hold `rows`, in their order; none for no rows. If anything fails they are removed again."""
+    metadata = transaction.table_metadata
     locations: list[str] = []
     try:
-        _write_parquet(metadata, io, batches, locations)
-        return [parquet_file_to_data_file(io, metadata, location) for location in locations]
+        source = layout.arranged(rows, metadata) if layout.is_arranged(metadata) else rows
+        return list(_write_parquet(transaction, stream(source), locations))
     except BaseException:
         _remove(transaction, locations)
         raise
+
+
+def stream(rows: DataFrame) -> Iterator[pa.RecordBatch]:
+    """The rows as they are computed."""
+    for batch in rows.execute_stream():
+        yield batch.to_pyarrow()
 
 
 def _remove(transaction: Transaction, locations: Iterable[str]) -> None:
@@ -154,23 +229,69 @@ def _remove(transaction: Transaction, locations: Iterable[str]) -> None:
 
 
 def _write_parquet(
-    metadata: TableMetadata, io: FileIO, batches: Iterable[pa.RecordBatch], locations: list[str]
-) -> None:
-    """Stream `batches` into as many files as their size asks for; `locations` grows with each file that is begun."""
+    transaction: Transaction, batches: Iterable[pa.RecordBatch], locations: list[str]
+) -> Iterator[DataFile]:
+    """Stream `batches` into a file for each partition, more if it grows too big; one is open at a time.
+
+    `locations` grows with each file that is begun.
+    """
+    metadata, io = transaction.table_metadata, transaction._table.io
     provider = load_location_provider(metadata.location, metadata.properties)
     schema = schema_to_pyarrow(metadata.schema(), include_field_ids=True)
     limit = int(metadata.properties.get("write.target-file-size-bytes", _BYTES_PER_FILE))
-    stream = (_as_stored(batch, schema) for batch in batches if batch.num_rows)
     write_id = uuid.uuid4()
-    for first in stream:
-        locations.append(provider.new_data_location(f"{write_id}-{len(locations):05d}.parquet"))
+    filled = (batch for batch in batches if batch.num_rows)
+    parts = ((key, _as_stored(part, schema)) for batch in filled for key, part in layout.runs(batch, metadata))
+    pending = next(parts, None)
+    while pending is not None:
+        partition, first = pending
+        name = f"{write_id}-{len(locations):05d}.parquet"
+        locations.append(provider.new_data_location(name, _partition_key(partition, metadata)))
         with (
             io.new_output(locations[-1]).create() as sink,
             _parquet_writer(sink, schema, metadata.properties) as writer,
         ):
             writer.write_batch(first, row_group_size=_ROWS_PER_GROUP)
-            while sink.tell() < limit and (batch := next(stream, None)) is not None:
-                writer.write_batch(batch, row_group_size=_ROWS_PER_GROUP)
+            while (pending := next(parts, None)) and pending[0] == partition and sink.tell() < limit:
+                writer.write_batch(pending[1], row_group_size=_ROWS_PER_GROUP)
+        yield _data_file(transaction, locations[-1], partition)
+
+
+class _Partition(PartitionKey):
+    """A partition whose values are known already: pyiceberg's own class wants those of the source columns."""
+
+    def __init__(self, record: Record, metadata: TableMetadata) -> None:
+        super().__init__([], metadata.spec(), metadata.schema())
+        self.__dict__["partition"] = record
+
+
+def _partition_key(partition: Record, metadata: TableMetadata) -> PartitionKey | None:
+    return None if metadata.spec().is_unpartitioned() else _Partition(partition, metadata)
+
+
+def _data_file(transaction: Transaction, location: str, partition: Record) -> DataFile:
+    """What the manifest says of a file: its partition, sort order and statistics."""
+    metadata, source = transaction.table_metadata, transaction._table.io.new_input(location)
+    with source.open() as opened:
+        footer = pq.read_metadata(opened)
+    schema = metadata.schema()
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=footer,
+        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        file_size_in_bytes=len(source),
+        sort_order_id=None if metadata.sort_order().is_unsorted else metadata.default_sort_order_id,
+        spec_id=metadata.default_spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
 
 
 def _parquet_writer(sink: Any, schema: pa.Schema, properties: Mapping[str, str]) -> pq.ParquetWriter:
@@ -179,11 +300,18 @@ def _parquet_writer(sink: Any, schema: pa.Schema, properties: Mapping[str, str])
 
 
 def _as_stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """`batch` under the table's columns and types. Nanoseconds are cut to microseconds."""
+    """`batch` under the table's columns and types. Nanoseconds are cut to microseconds.
+
+    Raises:
+        ValueError: NULL in a column that is required.
+    """
     arrays = [
         batch.column(field.name).cast(field.type, safe=not pa.types.is_timestamp(field.type))
         if field.name in batch.schema.names
         else pa.nulls(batch.num_rows, field.type)
         for field in schema
     ]
+    for field, array in zip(schema, arrays, strict=True):
+        if not field.nullable and array.null_count:
+            raise ValueError(f'null value in column "{field.name}" violates its not null constraint')
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

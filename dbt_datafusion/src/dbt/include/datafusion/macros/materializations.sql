@@ -9,6 +9,7 @@
   {% call statement('main') -%}
     {{ get_create_table_as_sql(False, target_relation, sql) }}
   {%- endcall %}
+  {% do apply_grants(target_relation, config.get('grants')) %}
   {% do persist_docs(target_relation, model) %}
   {{ run_hooks(post_hooks, inside_transaction=True) }}
   {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -23,6 +24,7 @@
   {% call statement('main') -%}
     {{ get_create_view_as_sql(target_relation, sql) }}
   {%- endcall %}
+  {% do apply_grants(target_relation, config.get('grants')) %}
   {% do persist_docs(target_relation, model) %}
   {{ run_hooks(post_hooks, inside_transaction=True) }}
   {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -31,101 +33,17 @@
 
 
 {#-
-  Without `unique_key` rows are added (one append snapshot). With it, the table is replaced by its rows whose keys are not
-  among the new ones, followed by the new ones (one overwrite snapshot).
+  A clone is a copy: it shares no file with the table it was made of, so either may be dropped. What is a view there is a
+  view here.
 -#}
-{% materialization incremental, adapter='datafusion' %}
-  {%- set existing_relation = load_cached_relation(this) -%}
-  {%- set target_relation = this.incorporate(type='table') -%}
-  {%- set unique_key = config.get('unique_key') -%}
-  {%- set strategy = config.get('incremental_strategy') or ('delete+insert' if unique_key else 'append') -%}
-  {%- set on_schema_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
-  {% if existing_relation is none or existing_relation.is_view or should_full_refresh() %}
-    {% set build_sql = get_create_table_as_sql(False, target_relation, sql) %}
-  {% else %}
-    {% set build_sql = datafusion__incremental_sql(target_relation, sql, strategy, unique_key, on_schema_change) %}
-  {% endif %}
-  {% call statement('main') -%}
-    {{ build_sql }}
-  {%- endcall %}
-  {% do persist_docs(target_relation, model) %}
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
-  {{ return({'relations': [target_relation]}) }}
-{% endmaterialization %}
-
-
-{% macro datafusion__incremental_sql(target, sql, strategy, unique_key, on_schema_change) %}
-  {%- set have_columns = adapter.get_columns_in_relation(target) -%}
-  {%- set new_columns = adapter.get_column_schema_from_query(sql) -%}
-  {%- set have = have_columns | map(attribute='name') | list -%}
-  {%- set new = new_columns | map(attribute='name') | list -%}
-  {%- set added = new | reject('in', have) | list -%}
-  {%- set removed = have | reject('in', new) | list -%}
-  {%- if on_schema_change == 'fail' and (added or removed) -%}
-    {% do exceptions.raise_compiler_error(
-      'the columns of ' ~ target ~ ' changed (added: ' ~ added | join(', ') ~ '; removed: ' ~ removed | join(', ')
-      ~ '); run it with --full-refresh or set on_schema_change') %}
-  {%- endif -%}
-  {%- if on_schema_change == 'ignore' -%}
-    {%- set columns = have -%}
-  {%- elif on_schema_change == 'sync_all_columns' -%}
-    {%- set columns = new -%}
-  {%- else -%}
-    {%- set columns = have + added -%}
-  {%- endif -%}
-  {%- if strategy == 'append' and columns == have -%}
-    insert into {{ target }} ({{ get_quoted_csv(columns | select('in', new) | list) }})
-    select {{ get_quoted_csv(columns | select('in', new) | list) }} from (
-      {{ sql }}
-    ) as dbt_new
-  {%- elif strategy in ('append', 'delete+insert') -%}
-    create or replace table {{ target }} as
-    with dbt_new as (
-      {{ sql }}
-    )
-    select {{ datafusion__columns_or_null(columns, have, new_columns) }} from {{ target }} as dbt_old
-    {%- if strategy == 'delete+insert' %}
-    where not exists (
-      select 1 from dbt_new where {{ datafusion__same_key(unique_key) }}
-    )
-    {%- endif %}
-    union all
-    select {{ datafusion__columns_or_null(columns, new, have_columns) }} from dbt_new
-  {%- else -%}
-    {% do exceptions.raise_compiler_error(
-      "incremental_strategy '" ~ strategy ~ "' is not one of append, delete+insert") %}
-  {%- endif -%}
-{% endmacro %}
-
-
-{#- A select list of `columns`: those not in `have` are NULL, of the type they have among `others`. -#}
-{% macro datafusion__columns_or_null(columns, have, others) -%}
-  {%- set types = {} -%}
-  {%- for column in others -%}
-    {%- do types.update({column.name: column.data_type}) -%}
-  {%- endfor -%}
-  {%- for column in columns -%}
-    {%- if column in have -%}
-      {{ adapter.quote(column) }}
-    {%- else -%}
-      cast(null as {{ types[column] }}) as {{ adapter.quote(column) }}
-    {%- endif -%}
-    {{ ', ' if not loop.last }}
-  {%- endfor -%}
+{% macro datafusion__can_clone_table() -%}
+  {{ return(True) }}
 {%- endmacro %}
 
 
-{% macro datafusion__same_key(unique_key) -%}
-  {%- if not unique_key -%}
-    {% do exceptions.raise_compiler_error("incremental_strategy 'delete+insert' needs a unique_key") %}
-  {%- endif -%}
-  {%- set keys = [unique_key] if unique_key is string else unique_key -%}
-  {%- for key in keys -%}
-    dbt_new.{{ adapter.quote(key) }} = dbt_old.{{ adapter.quote(key) }}{{ ' and ' if not loop.last }}
-  {%- endfor -%}
+{% macro datafusion__create_or_replace_clone(this_relation, defer_relation) -%}
+  create or replace table {{ this_relation }}{{ datafusion__layout() }} as
+  select * from {{ defer_relation }}
 {%- endmacro %}
 
 

@@ -1,12 +1,23 @@
 {#- The adapter carries these statements out itself, against the catalog: see statements.py. -#}
 
 {% macro datafusion__create_table_as(temporary, relation, sql) -%}
+  {%- set definition = '' -%}
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(sql) }}
     {%- set sql = get_select_subquery(sql) -%}
+    {%- set definition = ' ' ~ get_table_columns_and_constraints() | trim -%}
   {%- endif -%}
-  create or replace table {{ relation }} as
+  create or replace table {{ relation }}{{ definition }}{{ datafusion__layout() }} as
   {{ sql }}
+{%- endmacro %}
+
+
+{#- What the model says of partitioning and order; where it says nothing, an existing table keeps what it has. -#}
+{% macro datafusion__layout() -%}
+  {%- set partition_by = config.get('partition_by', none) -%}
+  {%- set sorted_by = config.get('sorted_by', none) -%}
+  {%- if partition_by is not none %} partitioned by ({{ partition_by if partition_by is string else partition_by | join(', ') }}){% endif -%}
+  {%- if sorted_by is not none %} sorted by ({{ sorted_by if sorted_by is string else sorted_by | join(', ') }}){% endif -%}
 {%- endmacro %}
 
 
@@ -30,6 +41,21 @@
   {% call statement('rename_relation', auto_begin=False) -%}
     alter table {{ from_relation }} rename to {{ to_relation }}
   {%- endcall %}
+{%- endmacro %}
+
+
+{% macro datafusion__alter_column_type(relation, column_name, new_column_type) -%}
+  {% call statement('alter_column_type') -%}
+    alter table {{ relation }} alter column {{ adapter.quote(column_name) }} type {{ new_column_type }}
+  {%- endcall %}
+{%- endmacro %}
+
+
+{#- Iceberg has no users: who may read is decided where the files lie. -#}
+{% macro datafusion__apply_grants(relation, grant_config, should_revoke=True) -%}
+  {%- if grant_config -%}
+    {% do exceptions.warn('grants on ' ~ relation ~ ' are ignored: an Iceberg catalog opened by pyiceberg has none') %}
+  {%- endif -%}
 {%- endmacro %}
 
 

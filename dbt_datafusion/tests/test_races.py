@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from datafusion import DataFrame, SessionContext
 from dbt.adapters.datafusion import write
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import ValidationException
@@ -28,15 +29,14 @@ def test_rows_that_came_meanwhile_are_a_conflict_not_rows_of_the_model(
     """Pyiceberg tried the commit again and kept both: two writers' rows stood in one model."""
 
     def replace(values: list[int]) -> None:
-        rows = pa.table({"n": values})
-        write.replace(catalog, TABLE, rows.schema, rows.to_batches())
+        write.replace(catalog, TABLE, SessionContext().from_pydict({"n": values}))
 
     replace([1, 2])
     write_files = write._write
 
-    def overtaken(transaction: object, batches: Iterable[pa.RecordBatch]) -> object:
+    def overtaken(transaction: object, rows: DataFrame) -> object:
         catalog.load_table(TABLE).append(pa.table({"n": [99]}))
-        return write_files(transaction, batches)  # type: ignore[arg-type]
+        return write_files(transaction, rows)  # type: ignore[arg-type]
 
     monkeypatch.setattr(write, "_write", overtaken)
     with pytest.raises(ValidationException):

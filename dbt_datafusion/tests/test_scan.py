@@ -13,6 +13,7 @@ from datafusion import SessionContext
 from dbt.adapters.datafusion import scan
 from dbt.adapters.datafusion.credentials import DataFusionCredentials
 from dbt.adapters.datafusion.engine import Engine
+from dbt.adapters.datafusion.staging import Staging
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent, ManifestWriterV2
 from pyiceberg.partitioning import PartitionSpec
@@ -39,7 +40,11 @@ def catalog(place: Path) -> Iterator[Catalog]:
 
 
 def read(table: Table) -> list[dict]:
-    rows = scan.frame(SessionContext(), table).to_pylist()
+    staging = Staging()
+    try:
+        rows = scan.frame(SessionContext(), table, staging).to_pylist()
+    finally:
+        staging.close()
     return sorted(rows, key=str)
 
 
@@ -137,7 +142,7 @@ def test_nested_columns_and_every_plain_type_come_through(catalog: Catalog):
 
 def test_a_table_without_rows_has_its_columns(catalog: Catalog):
     table = catalog.create_table("n.t", schema=pa.schema([("a", pa.int64()), ("b", pa.string())]))
-    assert scan.frame(SessionContext(), table).schema().names == ["a", "b"]
+    assert scan.frame(SessionContext(), table, Staging()).schema().names == ["a", "b"]
     assert both_ways(table) == []
 
 
