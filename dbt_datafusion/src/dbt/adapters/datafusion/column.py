@@ -27,6 +27,12 @@ class DataFusionColumn(Column):
     def is_integer(self) -> bool:
         return self.dtype.lower() in {"tinyint", "smallint", "int", "integer", "bigint"}
 
+    def is_float(self) -> bool:
+        return self.dtype.lower() in {"real", "double"}
+
+    def is_numeric(self) -> bool:
+        return self.dtype.lower().startswith("decimal")
+
     def string_size(self) -> int:
         """Unlimited, so no column ever needs to be widened."""
         return 2**31 - 1

@@ -12,9 +12,9 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from dbt.adapters.datafusion import scan, write
+from dbt.adapters.datafusion import docs, scan, write
 from dbt.adapters.datafusion.credentials import DataFusionCredentials, parse_bytes
-from dbt.adapters.datafusion.evolve import alter_columns, evolve_columns
+from dbt.adapters.datafusion.evolve import alter_columns, can_become, evolve_columns
 from dbt.adapters.datafusion.sqltext import quoted
 from dbt.adapters.datafusion.sqltypes import storable, storable_schema
 from dbt.adapters.datafusion.staging import Staging
@@ -76,13 +76,23 @@ class Engine:
                     raise
                 if identifier in views:
                     raise ValueError(f"the view {'.'.join(identifier)} reads itself") from error
-                table = write.load_if_exists(self.catalog, identifier)
-                if table is None:
+                rows = self._look_up(identifier, registered, views)
+                if rows is None:
                     raise
-                query = table.properties.get(write.VIEW_QUERY)
-                rows = self._plan(query, registered, (*views, identifier)) if query else self.scan(table)
                 self._schema(identifier[0]).register_table(identifier[1], rows)
                 registered.append(identifier)
+
+    def _look_up(
+        self, identifier: Identifier, registered: list[Identifier], views: tuple[Identifier, ...]
+    ) -> DataFrame | None:
+        """The rows behind a name, None if the catalog has none of that name."""
+        if identifier[0] == docs.INFORMATION_SCHEMA and identifier[1] in docs.INFORMATION:
+            return self.frame(*docs.INFORMATION[identifier[1]](self.catalog, self.database))
+        table = write.load_if_exists(self.catalog, identifier)
+        if table is None:
+            return None
+        query = table.properties.get(write.VIEW_QUERY)
+        return self._plan(query, registered, (*views, identifier)) if query else self.scan(table)
 
     def _missing(self, complaint: str) -> Identifier | None:
         match = _MISSING_TABLE.search(complaint)
@@ -210,11 +220,29 @@ class Engine:
         return self._session.create_dataframe([batches or [pa.RecordBatch.from_pylist([], schema)]], schema=schema)
 
     def alter_table(self, identifier: Identifier, changes: Sequence[ColumnChange]) -> None:
-        """Add, drop, rename or widen columns, by one commit. Rows and field ids stay."""
+        """Add, drop, rename or widen columns, by one commit. Rows and field ids stay.
+
+        A column that is given a type Iceberg cannot make of its own, alone, is written anew and gets another field id.
+        """
+        if len(changes) == 1 and changes[0].action == "type" and self._is_other_type(identifier, changes[0]):
+            self.create_table(identifier, self._with_other_type(identifier, changes[0]))
+            return
         transaction = self.catalog.load_table(identifier).transaction()
         for change in changes:
             alter_columns(transaction, change, self.arrow_type(change.kind) if change.kind else None)
         transaction.commit_transaction()
+
+    def _is_other_type(self, identifier: Identifier, change: ColumnChange) -> bool:
+        fields = {field.name: field.field_type for field in self.catalog.load_table(identifier).schema().fields}
+        return change.name in fields and not can_become(fields[change.name], self.arrow_type(change.kind))
+
+    def _with_other_type(self, identifier: Identifier, change: ColumnChange) -> str:
+        names = scan.arrow_schema(self.catalog.load_table(identifier)).names
+        columns = ", ".join(
+            f"cast({quoted(name)} as {change.kind}) as {quoted(name)}" if name == change.name else quoted(name)
+            for name in names
+        )
+        return f"select {columns} from {quoted(identifier[0])}.{quoted(identifier[1])}"
 
     def truncate(self, identifier: Identifier) -> None:
         """Take every row from a table; its columns and its history stay."""
@@ -268,6 +296,8 @@ def _session(credentials: DataFusionCredentials) -> SessionContext:
         .with_default_catalog_and_schema(credentials.database, credentials.schema)
         .with_target_partitions(credentials.target_partitions)
         .with_batch_size(credentials.batch_size)
+        # without it `timestamptz` is a type without a zone
+        .set("datafusion.execution.time_zone", "UTC")
     )
     runtime = RuntimeEnvBuilder()
     if credentials.memory_limit:

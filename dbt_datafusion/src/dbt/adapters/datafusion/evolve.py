@@ -131,13 +131,19 @@ def alter_columns(transaction: Transaction, change: ColumnChange, kind: pa.DataT
                 [field] = _pyarrow_to_schema_without_ids(pa.schema([pa.field(change.name, kind)])).fields
                 if change.action == "add":
                     update.add_column((change.name,), field.field_type)
-                elif _promotes(fields[change.name].field_type, field.field_type):
-                    update.update_column((change.name,), field_type=field.field_type)
-                elif fields[change.name].field_type != field.field_type:
+                elif kind is not None and not can_become(fields[change.name].field_type, kind):
                     raise ValueError(
                         f"column {change.name} is {fields[change.name].field_type}, which Iceberg cannot make "
-                        f"{field.field_type}"
+                        f"{field.field_type} beside other changes"
                     )
+                else:
+                    update.update_column((change.name,), field_type=field.field_type)
+
+
+def can_become(known: IcebergType, kind: pa.DataType) -> bool:
+    """Whether a column may be given a (storable) type while its rows stay as they are."""
+    [field] = _pyarrow_to_schema_without_ids(pa.schema([pa.field("it", kind)])).fields
+    return known == field.field_type or _promotes(known, field.field_type)
 
 
 def _check_required(want: pa.Schema, required: Collection[str]) -> None:

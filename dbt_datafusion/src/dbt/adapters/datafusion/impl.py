@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import agate
     from dbt.adapters.base.column import Column as BaseColumn
     from dbt.adapters.base.relation import BaseRelation, InformationSchema
+    from dbt_common.contracts.metadata import CatalogTable
 
 
 class DataFusionAdapter(SQLAdapter):
@@ -113,6 +114,12 @@ class DataFusionAdapter(SQLAdapter):
                 for row in docs.catalog_rows(table, database=str(information_schema.database))
             ]
         return self._catalog_filter_table(docs.catalog_table(rows), used_schemas)
+
+    def get_catalog_for_single_relation(self, relation: BaseRelation) -> CatalogTable | None:
+        """What dbt's catalog says of one table or view; None if it is not there."""
+        with self.engine(f"docs of {relation}") as engine:
+            table = write.load_if_exists(engine.catalog, _identifier(relation))
+            return docs.single_catalog(table, database=engine.database) if table else None
 
     @available.parse_none
     def persist_relation_docs(self, relation: BaseRelation, comment: str | None, columns: dict[str, str]) -> None:

@@ -29,6 +29,8 @@ def sql_name(kind: pa.DataType) -> str:
         return "timestamp" if kind.tz is None else "timestamptz"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return "bytea"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"{sql_name(kind.value_type)}[]"
     return str(kind)
 
 

@@ -313,5 +313,5 @@ def _as_stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     ]
     for field, array in zip(schema, arrays, strict=True):
         if not field.nullable and array.null_count:
-            raise ValueError(f'null value in column "{field.name}" violates its not null constraint')
+            raise ValueError(f'null value in column "{field.name}" violates not-null constraint')
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

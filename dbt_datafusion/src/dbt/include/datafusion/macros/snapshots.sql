@@ -46,6 +46,12 @@
 {%- endmacro %}
 
 
+{#- Without a zone, as most `updated_at` are; in UTC. -#}
+{% macro datafusion__snapshot_get_time() -%}
+  cast(now() as timestamp(6))
+{%- endmacro %}
+
+
 {% macro datafusion__snapshot_string_as_time(timestamp) -%}
   {{ return("cast('" ~ timestamp ~ "' as timestamp(6))") }}
 {%- endmacro %}

@@ -59,17 +59,40 @@
 {%- endmacro %}
 
 
+{#- Comments of the table and of its columns come by one commit. -#}
 {% macro datafusion__persist_docs(relation, model, for_relation, for_columns) -%}
   {%- set comment = model.description if for_relation and config.persist_relation_docs() else none -%}
   {%- set columns = {} -%}
-  {%- if for_columns and config.persist_column_docs() -%}
-    {%- for name, column in model.columns.items() if column.description -%}
-      {%- do columns.update({name: column.description}) -%}
-    {%- endfor -%}
+  {%- if for_columns and config.persist_column_docs() and model.columns -%}
+    {%- set existing = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {%- set columns = datafusion__column_comments(validate_doc_columns(relation, model.columns, existing), existing) -%}
   {%- endif -%}
   {%- if comment or columns -%}
     {% do adapter.persist_relation_docs(relation, comment, columns) %}
   {%- endif -%}
+{%- endmacro %}
+
+
+{#- Descriptions by the columns' own names: a name that is not quoted means a column whatever its case. -#}
+{% macro datafusion__column_comments(documented, existing) -%}
+  {%- set columns = {} -%}
+  {%- for name, column in documented.items() if column['description'] -%}
+    {%- for known in existing if known == name or (known | lower == name | lower and not column['quote']) -%}
+      {%- do columns.update({known: column['description']}) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {{ return(columns) }}
+{%- endmacro %}
+
+
+{% macro datafusion__alter_relation_comment(relation, relation_comment) -%}
+  {% do adapter.persist_relation_docs(relation, relation_comment, {}) %}
+{%- endmacro %}
+
+
+{% macro datafusion__alter_column_comment(relation, column_dict) -%}
+  {%- set existing = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+  {% do adapter.persist_relation_docs(relation, none, datafusion__column_comments(column_dict, existing)) %}
 {%- endmacro %}
 
 
