@@ -50,7 +50,10 @@ class Ddl:
 
     @pytest.fixture(scope="class")
     def expected_sql(self) -> str:
-        return "create or replace table <model_identifier> (id bigint not null, color text, date_day text) as " + QUERY
+        return (
+            "create or replace table <model_identifier> (id bigint not null, color varchar, date_day varchar) as "
+            + QUERY
+        )
 
 
 class FkModels:
@@ -68,6 +71,11 @@ class FkModels:
 
 class Rollback:
     model = fixtures.my_model_sql
+    null_model = fixtures.my_model_with_nulls_sql
+
+    @pytest.fixture(scope="class")
+    def null_model_sql(self) -> str:
+        return self.null_model.replace("dbt.type_int()", "dbt.type_bigint()")
 
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, str]:
@@ -85,7 +93,7 @@ class TestConstraintQuotedColumn(constraints.BaseConstraintQuotedColumn):
     @pytest.fixture(scope="class")
     def expected_sql(self) -> str:
         return """
-create or replace table <model_identifier> (id bigint not null, "from" text not null, date_day text) as
+create or replace table <model_identifier> (id bigint not null, "from" varchar not null, date_day varchar) as
 select id, "from", date_day from (
     select 'blue' as "from", 1 as id, '2019-01-01' as date_day
 ) as model_subq
@@ -112,6 +120,7 @@ class TestIncrementalConstraintsColumnsEqual(Types, constraints.BaseIncrementalC
 
 class TestIncrementalConstraintsRollback(Rollback, constraints.BaseIncrementalConstraintsRollback):
     model = fixtures.my_incremental_model_sql
+    null_model = fixtures.my_model_incremental_with_nulls_sql
 
 
 class TestIncrementalConstraintsRuntimeDdlEnforcement(

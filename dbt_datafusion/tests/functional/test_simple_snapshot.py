@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from dbt.tests.adapter.simple_snapshot import (
     new_record_check_mode,
     new_record_dbt_valid_to_current,
@@ -17,7 +18,11 @@ class TestSnapshotNewRecordCheckMode(new_record_check_mode.BaseSnapshotNewRecord
 
 
 class TestSnapshotNewRecordDbtValidToCurrent(new_record_dbt_valid_to_current.BaseSnapshotNewRecordDbtValidToCurrent):
-    pass
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        """A point in time, not a date: DataFusion compares both as nanoseconds, which end in the year 2262."""
+        forever = "cast('9999-12-31' as timestamp(6))"
+        return {"snapshots.yml": new_record_dbt_valid_to_current._snapshots_yml.replace("date('9999-12-31')", forever)}
 
 
 class TestSnapshotNewRecordTimestampMode(new_record_timestamp_mode.BaseSnapshotNewRecordTimestampMode):

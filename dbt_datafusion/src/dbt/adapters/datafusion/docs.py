@@ -53,7 +53,7 @@ def catalog_rows(table: Table, *, database: str) -> Iterator[tuple[Any, ...]]:
     snapshot = table.current_snapshot()
     rows = (snapshot.summary or {}).get("total-records", "0") if snapshot else "0"  # type: ignore[union-attr]
     view = VIEW_QUERY in table.properties
-    for index, (field, column) in enumerate(zip(table.schema().fields, arrow_schema(table), strict=True)):
+    for index, (field, column) in enumerate(zip(table.schema().fields, arrow_schema(table), strict=True), 1):
         yield (
             database,
             *table.name()[-2:],

@@ -22,7 +22,7 @@ from dbt.adapters.datafusion.write import Identifier
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
-from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions, col, lit
+from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions, col, lit, udf
 from datafusion.catalog import Schema
 
 if TYPE_CHECKING:
@@ -298,6 +298,8 @@ def _session(credentials: DataFusionCredentials) -> SessionContext:
         .with_batch_size(credentials.batch_size)
         # without it `timestamptz` is a type without a zone
         .set("datafusion.execution.time_zone", "UTC")
+        # DataFusion 54 loses rows by it where NULLs are equal, as they are in EXCEPT and `is not distinct from`
+        .set("datafusion.optimizer.enable_join_dynamic_filter_pushdown", "false")
     )
     runtime = RuntimeEnvBuilder()
     if credentials.memory_limit:
@@ -305,7 +307,14 @@ def _session(credentials: DataFusionCredentials) -> SessionContext:
     if credentials.spill_folder:
         Path(credentials.spill_folder).mkdir(parents=True, exist_ok=True)
         runtime = runtime.with_disk_manager_specified(credentials.spill_folder)
-    return SessionContext(config, runtime)
+    session = SessionContext(config, runtime)
+    # what other databases call a cast to a date, for packages that say so; a point in time comes as its text
+    session.register_udf(udf(_date, [pa.string()], pa.date32(), "immutable", "date"))
+    return session
+
+
+def _date(texts: pa.Array) -> pa.Array:
+    return pa.array([None if text is None else text[:10] for text in texts.to_pylist()], pa.string()).cast(pa.date32())
 
 
 _open: dict[str, Engine] = {}

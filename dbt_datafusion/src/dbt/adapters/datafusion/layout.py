@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from dbt.adapters.datafusion.sqltext import Reader, quoted, split
 from dbt.adapters.datafusion.sqltypes import storable
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
-from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, NullOrder, SortDirection, SortField, SortOrder
+from pyiceberg.table.update import AddSortOrderUpdate, AssertDefaultSortOrderId, SetDefaultSortOrderUpdate
 from pyiceberg.transforms import (
     BucketTransform,
+    DayTransform,
     IdentityTransform,
     TimeTransform,
     Transform,
@@ -155,6 +158,11 @@ def change_sort_order(transaction: Transaction, terms: Sequence[Term]) -> None:
     metadata = transaction.table_metadata
     if sort_order(terms, metadata.schema()).fields == metadata.sort_order().fields:
         return
+    if not terms:  # pyiceberg's own update cannot: it counts orders from 1
+        unsorted = (AddSortOrderUpdate(sort_order=UNSORTED_SORT_ORDER), SetDefaultSortOrderUpdate(sort_order_id=0))
+        asserted = (AssertDefaultSortOrderId(default_sort_order_id=metadata.default_sort_order_id),)
+        transaction._apply(unsorted if metadata.sort_order_by_id(0) is None else unsorted[1:], asserted)
+        return
     with transaction.update_sort_order() as update:
         for item in terms:
             add = update.asc if item.direction == SortDirection.ASC else update.desc
@@ -247,6 +255,8 @@ def _changes(keys: Sequence[pa.Array]) -> list[int]:
 
 def _internal(field: PartitionField, value: Any, metadata: TableMetadata) -> Any:
     """A partition's value as Iceberg's manifests hold it: days since 1970 for a date, and so on."""
+    if isinstance(field.transform, DayTransform) and value is not None:
+        return (value - dt.date(1970, 1, 1)).days
     if value is None or not isinstance(field.transform, IdentityTransform | TruncateTransform):
         return value
     return partition_record_value(field, value, metadata.schema())

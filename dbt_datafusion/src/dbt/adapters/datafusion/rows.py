@@ -107,7 +107,10 @@ def insert_replacing(engine: Engine, statement: Statement) -> int:
 
     Returns the number of rows put in.
     """
-    with _staged(engine, statement.query, statement.columns) as (source, new):
+    columns = statement.columns
+    if not columns and not statement.evolution:
+        columns = tuple(scan.arrow_schema(engine.catalog.load_table(engine.identifier(statement.name))).names)
+    with _staged(engine, statement.query, columns) as (source, new):
         table, change = _begin(engine, statement, new)
         condition = statement.condition or "true"
         same = " and ".join(f"d.{quoted(key)} = s.{quoted(key)}" for key in statement.keys)

@@ -51,6 +51,11 @@
 {%- endmacro %}
 
 
+{% macro datafusion__get_columns_in_relation(relation) -%}
+  {{ return(adapter.get_columns_in_relation(relation)) }}
+{%- endmacro %}
+
+
 {#- Iceberg has no users: who may read is decided where the files lie. -#}
 {% macro datafusion__apply_grants(relation, grant_config, should_revoke=True) -%}
   {%- if grant_config -%}
