@@ -33,9 +33,9 @@ def frame(
 ) -> DataFrame:
     """The rows of the table's current snapshot, under its current schema.
 
-    Local parquet files without deletes, where their addresses say, are read by DataFusion itself, which prunes
-    columns and row groups; each file's columns are matched by field id (by the table's name mapping where a file has none). Every other file goes through
-    pyiceberg's own scan into a local copy first, once a process.
+    Local parquet files without deletes, where their addresses say, are read by DataFusion itself, which prunes columns
+    and row groups; each file's columns are matched by field id (by the table's name mapping where a file has none).
+    Every other file goes through pyiceberg's own scan into a local copy first, once a process.
 
     Args:
         only: the data files to read; all of them if None.
