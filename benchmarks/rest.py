@@ -67,7 +67,7 @@ def ours(folder: Path) -> Iterator[Served]:
 def nessie(folder: Path, jar: Path, s3: str, *, store: str) -> Iterator[Served]:
     """Nessie's server over a new store: IN_MEMORY or ROCKSDB."""
     port, management = free_port(), free_port()
-    told = {
+    options = {
         "quarkus.http.host": "127.0.0.1",
         "quarkus.http.port": port,
         "quarkus.management.host": "127.0.0.1",
@@ -86,11 +86,12 @@ def nessie(folder: Path, jar: Path, s3: str, *, store: str) -> Iterator[Served]:
         "bench.key.secret": os.environ["AWS_SECRET_ACCESS_KEY"],
     }
     settings = folder / f"{store}.properties"  # secrets are no arguments, which everybody on the machine can read
-    settings.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+    settings.write_text("".join(f"{name}={value}\n" for name, value in options.items()))
     command = [os.environ.get("NESSIE_JAVA", "java"), f"-Dquarkus.config.locations={settings}", "-jar", str(jar)]
-    with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)) as server:
+    with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)) as server:
         config = f"http://127.0.0.1:{port}/iceberg/v1/config"
-        prefix = _answer(server, config, seconds=180)["overrides"]["prefix"]
+        told = _answer(server, config, seconds=180)
+        prefix = {**told["defaults"], **told["overrides"]}["prefix"]
         yield Served(f"Nessie, {store}", f"http://127.0.0.1:{port}/iceberg/v1/{prefix}")
 
 
@@ -126,12 +127,18 @@ def free_port() -> int:
 def loaded(served: Served, *, seconds: float) -> list[Row]:
     """Commits and loads by several clients, each for so many seconds after a warm-up."""
     fields = [{"id": n, "name": f"c{n}", "type": "double", "required": False} for n in range(1, COLUMNS + 1)]
-    schema = {"type": "struct", "schema-id": 0, "fields": fields}
+    made = {
+        "schema": {"type": "struct", "schema-id": 0, "fields": fields},
+        "partition-spec": {"spec-id": 0, "fields": []},
+        "write-order": {"order-id": 0, "fields": []},
+        "stage-create": False,
+        "properties": {},
+    }  # what the specification lets a client leave out Nessie wants nevertheless
     with httpx.Client(timeout=60) as client:
         client.post(f"{served.address}/namespaces", json={"namespace": ["bench"]}).raise_for_status()
         for n in range(max(CLIENTS)):
-            made = {"name": f"t{n}", "schema": schema}
-            client.post(f"{served.address}/namespaces/bench/tables", json=made).raise_for_status()
+            answer = client.post(f"{served.address}/namespaces/bench/tables", json={"name": f"t{n}", **made})
+            answer.raise_for_status()
 
     def commit(client: httpx.Client, table: str, number: int) -> httpx.Response:
         updates = [{"action": "set-properties", "updates": {"count": str(number)}}]
