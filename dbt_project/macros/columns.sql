@@ -52,3 +52,13 @@
     {{ 'union all' if not loop.last }}
   {%- endfor -%}
 {% endmacro %}
+
+
+{#- Whole numbers of several columns, added; 0 if there are none. -#}
+{% macro sum_of(names) -%}
+  {%- for name in names -%}
+    {{ ' + ' if not loop.first }}cast({{ adapter.quote(name) }} as bigint)
+  {%- else -%}
+    cast(0 as bigint)
+  {%- endfor -%}
+{%- endmacro %}

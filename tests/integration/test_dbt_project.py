@@ -67,7 +67,7 @@ class Warehouse:
         statuses = {result.node.name: str(result.status) for result in results}
         failures = [(result.node.name, result.message) for result in results if str(result.status) in ("error", "fail")]
         assert outcome.success is passes, outcome.exception or failures
-        return statuses
+        return {name: status for name, status in statuses.items() if status != "no-op"}  # exposures: nothing to build
 
     def table(self, name: str, ref: str = RUN) -> pl.DataFrame:
         return pl.from_arrow(open_catalog(self.lake, ref).load_table(name).scan().to_arrow())  # type: ignore[return-value]
@@ -94,11 +94,14 @@ def real_apps() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def apps() -> dict[str, pl.DataFrame]:
     made = {device: generated(device) for device in sample.DEVICES}
-    # The first app calls reboot five times and asks for the permission REBOOT.
+    # The first app calls reboot five times and asks for the permission REBOOT; what totals there are say so too.
     first = pl.int_range(pl.len()) == 0
+    calls = pl.when(first).then(5 - pl.col("sys_reboot")).otherwise(0)
+    asks = pl.when(first).then(1 - pl.col("perm_reboot")).otherwise(0)
+    permitted = ("perm_reboot", "perm_signature", "perm_nr_permissions", "perm_total_perm")
     made["real_device"] = made["real_device"].with_columns(
-        sys_reboot=pl.when(first).then(pl.lit(5, pl.Int32)).otherwise("sys_reboot"),
-        perm_reboot=pl.when(first).then(pl.lit(1, pl.Int32)).otherwise("perm_reboot"),
+        *((pl.col(name) + calls).alias(name) for name in ("sys_reboot", "sys_nr_syscalls")),
+        *((pl.col(name) + asks).alias(name) for name in permitted),
     )
     return made
 
@@ -330,15 +333,35 @@ def test_every_singular_test_fails_on_what_it_is_there_to_find(built: Warehouse)
         split=pl.when(pl.col("device") == "emulator").then(pl.lit("test")).otherwise(pl.lit("train"))
     )
     index.overwrite(both.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(index.schema().as_arrow()))
+    staged = catalog.load_table("staging.stg_kronodroid__combined")
+    apps = built.table("staging.stg_kronodroid__combined").with_columns(
+        sha256=pl.col("sha256").first(),  # one app, malware on one device and benign on the other
+        malware=pl.when(pl.col("device") == "emulator").then(1).otherwise(0).cast(pl.Int32),
+        detection_ratio=pl.lit(0.0),  # which no scanner found
+        perm_normal=pl.col("perm_normal") + 1,
+    )
+    staged.overwrite(apps.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(staged.schema().as_arrow()))
     statuses = built.dbt("test", "--select", "test_type:singular", ref="broken", passes=False)
     assert statuses == {
+        "an_app_has_one_label": "fail",
         "an_app_has_one_split": "fail",
+        "counts_add_up": "fail",
         "every_feature_is_trained_on": "fail",
         "hash_split_keeps_its_shares": "warn",
+        "labels_agree_with_the_scanners": "warn",
         "no_leaking_column_is_trained_on": "fail",
         "past_is_older_than_future": "fail",
         "training_set_holds_every_app": "fail",
     }
+
+
+def test_apps_that_made_no_system_call_are_a_warning_if_they_are_many(tmp_path: Path, apps: Mapping[str, pl.DataFrame]):
+    calls = [name for name in apps["real_device"].columns if name.startswith("sys_")]
+    some = apps["real_device"].with_columns(pl.when(pl.int_range(pl.len()) >= 8).then(pl.col(calls)).otherwise(0))
+    warehouse = Warehouse(tmp_path)
+    warehouse.land({"real_device": some, "emulator": apps["emulator"].head(0)})
+    chosen = ["--select", "stg_kronodroid__real_device"]
+    assert warehouse.dbt("build", *chosen)["nearly_every_app_made_a_system_call"] == "warn"
 
 
 def test_the_project_and_the_platform_agree_on_prefixes_and_leaking_columns():
