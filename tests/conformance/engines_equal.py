@@ -79,9 +79,8 @@ def refuse_drift(name: str, mine: pl.DataFrame, theirs: pl.DataFrame, engine: st
     for column in mine.columns:
         odd = mine[column].ne_missing(theirs[column])
         if odd.any():
-            shown = (
-                mine.filter(odd).select(*keys, column).with_columns(theirs.filter(odd)[column].alias(engine)).head(5)
-            )
+            both = mine.filter(odd).select(*keys, column).with_columns(theirs.filter(odd)[column].alias(engine))
+            shown = "\n".join(map(str, both.head(5).iter_rows(named=True)))
             pytest.fail(f"{name}.{column}: {odd.sum()} rows differ on {engine}, the first of them:\n{shown}")
 
 
