@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	spark conformance conformance-merge conformance-crashes engines trino
+	spark conformance conformance-dbt conformance-merge conformance-crashes engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +33,10 @@ test: $(DEV_ENV) ## all tests
 conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a table against an oracle by row (minutes)
 	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/conformance/test_merging_cases.py
 
-conformance: $(DEV_ENV) ## Iceberg's own compatibility kit against the REST catalog (Java 17 and Maven; a minute or two)
+conformance-dbt: $(DEV_ENV) ## dbt's own conformance suite against the dbt adapter, and the adapter installed alone (minutes)
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow dbt_datafusion/tests
+
+conformance: conformance-dbt ## the above, and Iceberg's compatibility kit against the REST catalog (Java 17 and Maven)
 	@$(BIN)/python -m tests.conformance.kit
 
 spark: $(DEV_ENV) ## what DFP_ENGINE=spark needs: Spark, a Java if there is none, dbt-spark (600 MB)

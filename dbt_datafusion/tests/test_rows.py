@@ -190,8 +190,9 @@ def test_a_merge_bigger_than_memory_spills_or_streams(small_lake: Lake):
     small_lake.run("create table n.t as select value as id, repeat(md5(cast(value as varchar)), 3) as pad "
                    "from generate_series(1, 600000) as g(value)")  # fmt: skip
     changed = small_lake.run(
-        "merge into n.t as d using (select value as id, 'new' as pad from generate_series(599901, 600100) as g(value)) as s "
-        "on d.id = s.id when matched then update set pad = s.pad when not matched then insert (id, pad) values (id, pad)"
+        "merge into n.t as d using (select value as id, 'new' as pad from generate_series(599901, 600100) as g(value)) "
+        "as s on d.id = s.id when matched then update set pad = s.pad "
+        "when not matched then insert (id, pad) values (id, pad)"
     )
     assert changed == 200
     assert small_lake.rows("select count(*), count(*) filter (where pad = 'new') from n.t") == [(600100, 200)]

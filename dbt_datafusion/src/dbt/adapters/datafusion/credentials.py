@@ -19,7 +19,7 @@ class DataFusionCredentials(Credentials):
         catalog_name: the name given to `load_catalog`; some catalogs store it (SqlCatalog does).
         memory_limit: bytes, or ``512 MiB``, ``2 GB``: what all queries of the process may hold together before they
             spill to `spill_folder`. Empty: no limit.
-        spill_folder: where sorts and joins spill. Empty: the system's temporary folder.
+        spill_folder: where sorts spill. Empty: the system's temporary folder.
         target_partitions: threads of one query. More than one makes the order of rows depend on timing.
         batch_size: rows a batch.
     """
