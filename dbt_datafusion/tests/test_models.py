@@ -50,8 +50,8 @@ class Project:
         return self.catalog.load_table(("main", name))
 
     def rows(self, name: str, *columns: str) -> list[tuple]:
-        found = self.table(name).scan(selected_fields=columns or ("*",)).to_arrow().to_pylist()
-        return sorted((tuple(row.values()) for row in found), key=str)
+        found = self.table(name).scan().to_arrow().to_pylist()
+        return sorted((tuple(row[column] for column in columns or row) for row in found), key=str)
 
     def commits(self, name: str) -> list[tuple[Operation, str]]:
         return [

@@ -180,6 +180,8 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     plain = [_plain(value, kind) for value in values]
     if pa.types.is_string(kind):
         return pa.array([None if value is None else str(value) for value in plain], kind)
+    if pa.types.is_date(kind):  # the text of a point in time is that of its day first
+        plain = [value[:10] if isinstance(value, str) else value for value in plain]
     if any(isinstance(value, str) for value in plain):
         return pa.array(plain, pa.string()).cast(kind)
     return pa.array(plain, kind)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from dbt.adapters.datafusion.sqltext import Reader, quoted, split
 from dbt.adapters.datafusion.sqltypes import storable
+from pyiceberg.exceptions import ValidationError
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, NullOrder, SortDirection, SortField, SortOrder
@@ -134,50 +135,65 @@ def _source(item: Term, schema: Schema) -> int:
     return field.field_id
 
 
-def change_partitioning(transaction: Transaction, terms: Sequence[Term]) -> None:
-    """Make `terms` the partitioning from here on; do nothing if it is so already. Old files keep theirs."""
+def drop_layout(
+    transaction: Transaction, partitioned_by: Sequence[Term] | None, sorted_by: Sequence[Term] | None
+) -> None:
+    """Let go of what the table is partitioned and sorted by and shall not be any more; None: keep all.
+
+    For before its columns change: pyiceberg refuses a layout by a column that is gone even where it goes next.
+    """
     metadata = transaction.table_metadata
-    have = {
-        (field.source_id, str(field.transform)): field.name
-        for field in metadata.spec().fields
-        if not isinstance(field.transform, VoidTransform)
-    }
-    want = {(_source(item, metadata.schema()), str(item.transform)): item for item in terms}
-    if set(have) == set(want):
-        return
-    with transaction.update_spec() as update:
-        for key in have.keys() - want.keys():
-            update.remove_field(have[key])
-        for key, item in want.items():
-            if key not in have:
-                update.add_field(item.column, item.transform, item.partition_name)
+    if partitioned_by is not None:
+        want = {(item.column, str(item.transform)) for item in partitioned_by}
+        gone = [
+            field.name
+            for field in metadata.spec().fields
+            if (metadata.schema().find_column_name(field.source_id), str(field.transform)) not in want
+            and not isinstance(field.transform, VoidTransform)
+        ]
+        if gone:
+            with transaction.update_spec() as update:
+                for name in gone:
+                    update.remove_field(name)
+    if sorted_by is not None and not metadata.sort_order().is_unsorted:
+        _set_unsorted(transaction)
 
 
-def change_sort_order(transaction: Transaction, terms: Sequence[Term]) -> None:
-    """Make `terms` the table's sort order from here on; do nothing if it is so already."""
-    metadata = transaction.table_metadata
-    if sort_order(terms, metadata.schema()).fields == metadata.sort_order().fields:
-        return
-    if not terms:  # pyiceberg's own update cannot: it counts orders from 1
-        unsorted = (AddSortOrderUpdate(sort_order=UNSORTED_SORT_ORDER), SetDefaultSortOrderUpdate(sort_order_id=0))
-        asserted = (AssertDefaultSortOrderId(default_sort_order_id=metadata.default_sort_order_id),)
-        transaction._apply(unsorted if metadata.sort_order_by_id(0) is None else unsorted[1:], asserted)
-        return
-    with transaction.update_sort_order() as update:
-        for item in terms:
-            add = update.asc if item.direction == SortDirection.ASC else update.desc
-            add(item.column, item.transform, item.nulls)
+def add_layout(
+    transaction: Transaction, partitioned_by: Sequence[Term] | None, sorted_by: Sequence[Term] | None
+) -> None:
+    """Make the table partitioned and sorted by these from here on; None: leave it as it is. Old files keep theirs.
 
-
-def check_sources(metadata: TableMetadata) -> None:
-    """Raise ValueError if the table is partitioned or sorted by a column that it no longer has."""
-    known = {field.field_id for field in metadata.schema().fields}
-    fields = [*metadata.spec().fields, *metadata.sort_order().fields]
-    if any(field.source_id not in known for field in fields if not isinstance(field.transform, VoidTransform)):
+    Raises:
+        ValueError: no such column, or a transform that its type does not have; or the table is partitioned or sorted by
+            a column that is gone, and nothing else was said.
+    """
+    try:
+        metadata = transaction.table_metadata
+    except ValidationError as error:
         raise ValueError(
             "the table is partitioned or sorted by a column that the query no longer has, or has with another type: "
             "say what it shall be partitioned and sorted by instead"
-        )
+        ) from error
+    have = {(field.source_id, str(field.transform)) for field in metadata.spec().fields}
+    terms = [(_source(item, metadata.schema()), item) for item in partitioned_by or ()]
+    if new := [item for source, item in terms if (source, str(item.transform)) not in have]:
+        with transaction.update_spec() as update:
+            for item in new:
+                update.add_field(item.column, item.transform, item.partition_name)
+    if sorted_by and sort_order(sorted_by, metadata.schema()).fields != metadata.sort_order().fields:
+        with transaction.update_sort_order() as order:
+            for item in sorted_by:
+                add = order.asc if item.direction == SortDirection.ASC else order.desc
+                add(item.column, item.transform, item.nulls)
+
+
+def _set_unsorted(transaction: Transaction) -> None:
+    # pyiceberg's own update cannot: it counts orders from 1
+    metadata = transaction.table_metadata
+    updates = (AddSortOrderUpdate(sort_order=UNSORTED_SORT_ORDER), SetDefaultSortOrderUpdate(sort_order_id=0))
+    required = (AssertDefaultSortOrderId(default_sort_order_id=metadata.default_sort_order_id),)
+    transaction._apply(updates if metadata.sort_order_by_id(0) is None else updates[1:], required)
 
 
 def is_arranged(metadata: TableMetadata) -> bool:

@@ -21,4 +21,5 @@ class DataFusionIncludePolicy(Policy):
 class DataFusionRelation(BaseRelation):
     """A table or a view of the catalog."""
 
+    require_alias: bool = False
     include_policy: Policy = field(default_factory=DataFusionIncludePolicy)

@@ -82,12 +82,9 @@ def replace(catalog: Catalog, identifier: Identifier, rows: DataFrame, definitio
     if table is None:
         return commit(_creation(catalog, identifier, target, definition), rows, [], intent="table")
     transaction = table.transaction()
+    layout.drop_layout(transaction, definition.partitioned_by, definition.sorted_by)
     change_columns(transaction, target, definition.required)
-    if definition.partitioned_by is not None:
-        layout.change_partitioning(transaction, definition.partitioned_by)
-    if definition.sorted_by is not None:
-        layout.change_sort_order(transaction, definition.sorted_by)
-    layout.check_sources(transaction.table_metadata)
+    layout.add_layout(transaction, definition.partitioned_by, definition.sorted_by)
     if VIEW_QUERY in table.properties:
         transaction.remove_properties(VIEW_QUERY)
     return commit(transaction, rows, data_files(table), intent="table")
@@ -114,8 +111,7 @@ def declare_view(catalog: Catalog, identifier: Identifier, schema: pa.Schema, qu
         catalog.create_table(identifier, schema=target, properties={VIEW_QUERY: query})
     elif table.properties.get(VIEW_QUERY) != query or not arrow_schema(table).equals(target):
         transaction = table.transaction()
-        layout.change_partitioning(transaction, ())
-        layout.change_sort_order(transaction, ())
+        layout.drop_layout(transaction, (), ())
         change_columns(transaction, target)
         transaction.set_properties({VIEW_QUERY: query})
         commit(transaction, None, data_files(table), intent="table")

@@ -42,8 +42,8 @@
 
 
 {% macro datafusion__create_or_replace_clone(this_relation, defer_relation) -%}
-  create or replace table {{ this_relation }}{{ datafusion__layout() }} as
-  select * from {{ defer_relation }}
+  create or replace table {{ this_relation.render() }}{{ datafusion__layout() }} as
+  select * from {{ defer_relation.render() }}
 {%- endmacro %}
 
 

@@ -7,7 +7,7 @@
     {%- set sql = get_select_subquery(sql) -%}
     {%- set definition = ' ' ~ get_table_columns_and_constraints() | trim -%}
   {%- endif -%}
-  create or replace table {{ relation }}{{ definition }}{{ datafusion__layout() }} as
+  create or replace table {{ relation.render() }}{{ definition }}{{ datafusion__layout() }} as
   {{ sql }}
 {%- endmacro %}
 
@@ -25,28 +25,28 @@
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(sql) }}
   {%- endif -%}
-  create or replace view {{ relation }} as
+  create or replace view {{ relation.render() }} as
   {{ sql }}
 {%- endmacro %}
 
 
 {% macro datafusion__drop_relation(relation) -%}
   {% call statement('drop_relation', auto_begin=False) -%}
-    drop table if exists {{ relation }}
+    drop table if exists {{ relation.render() }}
   {%- endcall %}
 {%- endmacro %}
 
 
 {% macro datafusion__rename_relation(from_relation, to_relation) -%}
   {% call statement('rename_relation', auto_begin=False) -%}
-    alter table {{ from_relation }} rename to {{ to_relation }}
+    alter table {{ from_relation.render() }} rename to {{ to_relation.render() }}
   {%- endcall %}
 {%- endmacro %}
 
 
 {% macro datafusion__alter_column_type(relation, column_name, new_column_type) -%}
   {% call statement('alter_column_type') -%}
-    alter table {{ relation }} alter column {{ adapter.quote(column_name) }} type {{ new_column_type }}
+    alter table {{ relation.render() }} alter column {{ adapter.quote(column_name) }} type {{ new_column_type }}
   {%- endcall %}
 {%- endmacro %}
 
