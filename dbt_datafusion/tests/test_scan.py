@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from datafusion import SessionContext
 from dbt.adapters.datafusion import scan
+from dbt.adapters.datafusion.connections import Cursor
 from dbt.adapters.datafusion.credentials import DataFusionCredentials
 from dbt.adapters.datafusion.engine import Engine
 from dbt.adapters.datafusion.staging import Staging
@@ -22,6 +26,7 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, StringType
+from pyroaring import BitMap
 
 
 @pytest.fixture
@@ -110,9 +115,27 @@ def add_position_deletes(table: Table, path: Path, positions: list[int]) -> None
     """Commit a delete file; pyiceberg reads them and does not write them by itself."""
     [task] = table.scan().plan_files()
     pq.write_table(pa.table({"file_path": [task.file.file_path] * len(positions), "pos": positions}), path)
+    add_deletes(table, path, FileFormat.PARQUET, len(positions))
+
+
+def add_deletion_vector(table: Table, path: Path, positions: list[int]) -> None:
+    """Commit a deletion vector as format 3 has them: one roaring bitmap in a Puffin file."""
+    [task] = table.scan().plan_files()
+    bitmap = b"\xd1\xd3\x39\x64" + struct.pack("<qI", 1, 0) + BitMap(positions).serialize()
+    blob = struct.pack(">I", len(bitmap)) + bitmap + struct.pack(">I", zlib.crc32(bitmap))
+    about = {
+        "type": "deletion-vector-v1", "fields": [], "snapshot-id": -1, "sequence-number": -1, "offset": 4,
+        "length": len(blob), "properties": {"referenced-data-file": task.file.file_path, "cardinality": "2"},
+    }  # fmt: skip
+    footer = json.dumps({"blobs": [about], "properties": {}}).encode()
+    path.write_bytes(b"PFA1" + blob + b"PFA1" + footer + struct.pack("<ii", len(footer), 0) + b"PFA1")
+    add_deletes(table, path, FileFormat.PUFFIN, len(positions))
+
+
+def add_deletes(table: Table, path: Path, kind: FileFormat, rows: int) -> None:
     deletes = DataFile.from_args(
-        content=DataFileContent.POSITION_DELETES, file_path=f"file://{path}", file_format=FileFormat.PARQUET,
-        partition=Record(), record_count=len(positions), file_size_in_bytes=path.stat().st_size, spec_id=0,
+        content=DataFileContent.POSITION_DELETES, file_path=f"file://{path}", file_format=kind,
+        partition=Record(), record_count=rows, file_size_in_bytes=path.stat().st_size, spec_id=0,
         column_sizes={}, value_counts={}, null_value_counts={}, nan_value_counts={}, lower_bounds={}, upper_bounds={},
         key_metadata=None, split_offsets=None, equality_ids=None, sort_order_id=None,
     )  # fmt: skip
@@ -121,6 +144,31 @@ def add_position_deletes(table: Table, path: Path, positions: list[int]) -> None
         AddDeletes(operation=Operation.DELETE, transaction=transaction, io=table.io) as update,
     ):
         update.append_data_file(deletes)
+
+
+def test_rows_behind_a_deletion_vector_are_not_read(catalog: Catalog, place: Path):
+    table = catalog.create_table("n.t", schema=pa.schema([("a", pa.int64())]))
+    table.append(pa.table({"a": [1, 2, 3]}))
+    add_deletion_vector(table, place / "vector.puffin", [0, 1])
+    assert both_ways(catalog.load_table("n.t")) == [{"a": 3}]
+
+
+def test_a_file_with_deletes_is_copied_once_and_the_copy_goes_with_the_engine(
+    engine: Engine, catalog: Catalog, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Beside it a file without deletes, which is read where it lies; and such a table can be changed."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    table = catalog.create_table("n.t", schema=pa.schema([("a", pa.int64())]))
+    table.append(pa.table({"a": [1, 2, 3]}))
+    add_position_deletes(table, place / "deletes.parquet", [0, 2])
+    catalog.load_table("n.t").append(pa.table({"a": [7]}))
+    for _ in range(2):
+        assert engine.fetch("select sum(a) as a from n.t").to_pylist() == [{"a": 9}]
+    assert len(list(tmp_path.glob("dbt-staged-*/*.parquet"))) == 1
+    Cursor(engine).execute("update n.t set a = a * 10 where a < 5")
+    assert sorted(catalog.load_table("n.t").scan().to_arrow()["a"].to_pylist()) == [7, 20]
+    engine.close()
+    assert list(tmp_path.glob("dbt-staged-*")) == []
 
 
 def test_nested_columns_and_every_plain_type_come_through(catalog: Catalog):

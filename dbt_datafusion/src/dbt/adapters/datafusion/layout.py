@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +186,18 @@ def add_layout(
             for item in sorted_by:
                 add = order.asc if item.direction == SortDirection.ASC else order.desc
                 add(item.column, item.transform, item.nulls)
+
+
+def check_old_files(metadata: TableMetadata, spec_ids: Collection[int]) -> None:
+    """Raise ValueError if files of these partitionings could not be removed: a column of theirs is gone.
+
+    pyiceberg cannot write the manifest that says they are.
+    """
+    known = {field.field_id for field in metadata.schema().fields}
+    for spec in (metadata.specs()[spec_id] for spec_id in spec_ids):
+        gone = [field.name for field in spec.fields if field.source_id not in known]
+        if gone:
+            raise ValueError(f"the table has files partitioned by {', '.join(gone)}, whose column goes: drop it first")
 
 
 def _set_unsorted(transaction: Transaction) -> None:

@@ -87,7 +87,9 @@ def replace(catalog: Catalog, identifier: Identifier, rows: DataFrame, definitio
     layout.add_layout(transaction, definition.partitioned_by, definition.sorted_by)
     if VIEW_QUERY in table.properties:
         transaction.remove_properties(VIEW_QUERY)
-    return commit(transaction, rows, data_files(table), intent="table")
+    old = data_files(table)
+    layout.check_old_files(transaction.table_metadata, {file.spec_id for file in old})
+    return commit(transaction, rows, old, intent="table")
 
 
 def _creation(catalog: Catalog, identifier: Identifier, target: pa.Schema, definition: Definition) -> Transaction:
