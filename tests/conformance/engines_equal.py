@@ -35,21 +35,23 @@ def landed(folder: Path, rows: str) -> Warehouse:
     return warehouse
 
 
-def dbt_build(target: str, environment: Mapping[str, str], folder: Path) -> None:
+def dbt_build(target: str, environment: Mapping[str, str], folder: Path, *, select: str = "*") -> None:
     """In a process of its own, as Spark's session lives as long as its process."""
     command = [sys.executable, "-W", "ignore", "-c", "from dbt.cli.main import cli; cli()", "build"]
     places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", target]
     outputs = ["--target-path", str(folder / target), "--log-level-file", "none", "--no-use-colors"]
     environment = {**os.environ, **environment, "DBT_LOG_PATH": str(folder / target)}
-    done = subprocess.run([*command, *places, *outputs], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--select", select, *places, *outputs], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
 
 
-def built_in_lake(warehouse: Warehouse, engine: str, *, branch: str = "") -> dict[str, pl.DataFrame]:
+def built_in_lake(warehouse: Warehouse, engine: str, *, branch: str = "", select: str = "*") -> dict[str, pl.DataFrame]:
     branch = branch or engine
     warehouse.lake.create_branch(branch)
     with ENGINES[engine](warehouse.lake, branch) as target:
-        dbt_build(target.name, target.environment, warehouse.folder)
+        dbt_build(target.name, target.environment, warehouse.folder, select=select)
     names = [path.replace("/", ".") for path in warehouse.tables(branch) if not path.startswith("raw/")]
     return {name: warehouse.table(name, branch) for name in names}
 
