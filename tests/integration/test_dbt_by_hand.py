@@ -54,7 +54,7 @@ def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def output(process: subprocess.Popen[str]) -> str:
