@@ -54,7 +54,9 @@ def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def output(process: subprocess.Popen[str]) -> str:

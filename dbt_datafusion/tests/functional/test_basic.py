@@ -44,7 +44,7 @@ def catalog_table(project: Any, name: str, kind: str, *, rows: int) -> CatalogTa
         metadata=TableMetadata(type=kind, schema=project.test_schema, name=name, database=project.database),
         columns={
             column: ColumnMetadata(type=type_, index=index, name=column)
-            for index, (column, type_) in enumerate(types.items())
+            for index, (column, type_) in enumerate(types.items(), 1)
         },
         stats={"rows": StatsItem("rows", "Rows", str(rows), kind == "table", "Rows of the current snapshot")},
     )

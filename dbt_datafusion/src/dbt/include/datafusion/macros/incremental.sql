@@ -118,7 +118,7 @@
 
 {% macro datafusion__get_incremental_merge_sql(arg_dict) %}
   {%- set unique_key = arg_dict['unique_key'] -%}
-  {%- set keys = [unique_key] if unique_key is string else (unique_key or []) -%}
+  {%- set keys = [unique_key] if unique_key is string and unique_key else (unique_key or []) -%}
   {%- set dest_columns = arg_dict['dest_columns'] -%}
   {%- set columns = get_quoted_csv(dest_columns | map(attribute='name')) -%}
   {%- set update_columns = get_merge_update_columns(
