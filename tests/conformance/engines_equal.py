@@ -14,7 +14,9 @@ import pytest
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.ingest import sample
+from dfp_platform.lake import open_lake
 from dfp_platform.resources.engines import ENGINES
+from tests.e2e.conftest import environment_for
 from tests.integration.test_dbt_project import PROJECT, REAL, Warehouse, generated, real_apps
 
 KEYS = ("sha256", "device", "mal_family")
@@ -105,3 +107,17 @@ def test_drift_is_shown_by_its_first_rows():
     theirs = ours.with_columns(share=pl.Series([0.5, 0.250000001]))
     with pytest.raises(pytest.fail.Exception, match=r"(?s)marts.t.share: 1 rows differ on spark.*0\.250000001"):
         refuse_drift("marts.t", ours, theirs, "spark")
+
+
+def test_a_run_on_another_engine_makes_the_same_contents(tmp_path: Path):
+    environment = environment_for(tmp_path) | {"DFP_SAMPLE_ROWS": "300"}
+    found: dict[str, dict[str, str]] = {}
+    for engine in ("spark", "datafusion"):
+        command = ["dfp", "run", "--to", "tables", "--source", "sample", "--engine", engine]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+        lake = open_lake(tmp_path / ".dfp" / "lake")
+        catalog = open_catalog(lake)
+        found[engine] = {".".join(name): catalog.pointer(name).content for name in catalog.all_tables()}
+    assert len(found["spark"]) == 9
+    assert found["spark"] == found["datafusion"]
