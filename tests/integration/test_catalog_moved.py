@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datafusion import SessionContext
 from dbt.adapters.datafusion import scan as dbt_scan
+from dbt.adapters.datafusion.staging import Staging
 
 from dfp_platform.catalog import open_catalog, overwrite, query, register_files, scan
 from dfp_platform.errors import ConfigurationError
@@ -73,5 +74,7 @@ def test_dbt_reads_the_tables_of_a_moved_lake(born):
     new = born.parent / "moved"
     shutil.move(born, new)
     relocate(new)
-    found = dbt_scan.frame(SessionContext(), open_catalog(open_lake(new)).load_table("raw.apps"))
+    staging = Staging(str(born.parent / "spill"))
+    found = dbt_scan.frame(SessionContext(), open_catalog(open_lake(new)).load_table("raw.apps"), staging)
     assert found.to_pylist() == APPS.to_pylist()
+    staging.close()
