@@ -31,10 +31,11 @@ test: $(DEV_ENV) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a table against an oracle by row (minutes)
-	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/conformance/test_merging_cases.py
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/conformance/test_merging_cases.py \
+	  tests/integration/test_publishing_dbt_tables.py
 
 conformance-dbt: $(DEV_ENV) ## dbt's own conformance suite against the dbt adapter, and the adapter installed alone (minutes)
-	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow dbt_datafusion/tests
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow dbt_datafusion/tests tests/integration/test_dbt_by_hand.py
 
 conformance: conformance-dbt ## the above, and Iceberg's compatibility kit against the REST catalog (Java 17 and Maven)
 	@$(BIN)/python -m tests.conformance.kit

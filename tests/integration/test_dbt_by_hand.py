@@ -65,6 +65,7 @@ def output(process: subprocess.Popen[str]) -> str:
     return text
 
 
+@pytest.mark.slow  # in `make conformance-dbt`
 @pytest.mark.timeout(900)
 def test_every_command_of_the_readme_works_in_the_projects_folder(dbt: Callable[..., subprocess.Popen[str]]):
     assert "All checks passed!" in output(dbt("debug"))

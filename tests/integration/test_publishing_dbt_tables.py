@@ -18,6 +18,7 @@ from tests.toy_harness import Toy, toy
 __all__ = ["toy"]
 
 pytestmark = [
+    pytest.mark.slow,  # in `make conformance-merge`
     pytest.mark.timeout(600),
     # dagster-dbt 0.29 asks its context by names that Dagster 1.13 has replaced
     pytest.mark.filterwarnings("ignore:AssetExecutionContext:DeprecationWarning"),
