@@ -28,7 +28,7 @@ from tests.conformance.spark_session import LEAVES_SOCKETS, spark_on
 from tests.integration.table_histories import Row, part_of, row
 from tests.integration.test_merging_histories import merged_rows, merged_state
 
-CASES, GO_ON = 150, 40
+CASES, GO_ON = 120, 36
 """Tables that Spark writes on two branches, and those of them that go on after a merge and are merged again."""
 
 FOREIGN, FIRST_SEED = 60, 2_000_000
