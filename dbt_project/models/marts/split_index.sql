@@ -20,4 +20,3 @@ select
   -- The oldest 70 % of a device, in whole numbers, so that every engine draws the line at the same app.
   case when time_rank * 10 < apps_on_device * 7 then 'past' else 'future' end as time_split
 from apps
-order by device asc nulls last, time_rank asc nulls last
