@@ -28,10 +28,10 @@ from tests.conformance.spark_session import LEAVES_SOCKETS, spark_on
 from tests.integration.table_histories import Row, part_of, row
 from tests.integration.test_merging_histories import merged_rows, merged_state
 
-CASES, GO_ON = 120, 36
+CASES, GO_ON = 64, 24
 """Tables that Spark writes on two branches, and those of them that go on after a merge and are merged again."""
 
-FOREIGN, FIRST_SEED = 60, 2_000_000
+FOREIGN, FIRST_SEED = 40, 2_000_000
 """Tables that pyiceberg wrote and dfp merged, and the seed of the first."""
 
 KINDS = list(itertools.product((2, 3), ("merge-on-read", "copy-on-write")))
