@@ -149,9 +149,7 @@ class Lake(ABC):
         Raises:
             ReadOnlyError: `branch` is a tag or a commit. NotFoundError: no such branch.
         """
-        if branch not in self.branches():
-            self.resolve(branch)
-            raise ReadOnlyError(f"{branch} is a tag or a commit", hint="make a branch from it", ref=branch)
+        self._refuse_no_branch(branch)
         name = f"tx-{secrets.token_hex(8)}"
         try:
             self.create_branch(name, branch)
@@ -160,6 +158,11 @@ class Lake(ABC):
         finally:
             with suppress(NotFoundError):
                 self.delete_branch(name)
+
+    def _refuse_no_branch(self, ref: str) -> None:
+        if ref not in self.branches():
+            self.resolve(ref)
+            raise ReadOnlyError(f"{ref} is a tag or a commit", hint="make a branch from it", ref=ref)
 
     def lease(self, what: str) -> AbstractContextManager[None]:
         """While inside, garbage collection removes nothing that was written since it was entered, by anyone.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import BinaryIO
 
@@ -127,17 +126,8 @@ class LakeFSLake(Lake):
         with in_turn(self._repository, branch):
             return CommitId(self._writing.revert(branch, undone, message or f"revert: {subject}", facts))
 
-    @contextmanager
-    def transaction(self, branch: str, *, message: str, metadata: Mapping[str, str] | None = None) -> Iterator[str]:
-        self._refs.head(branch)
-        name = f"tx-{secrets.token_hex(8)}"
-        try:
-            self.create_branch(name, branch)
-            yield name
-            self.merge(name, branch, message=message, metadata=metadata)
-        finally:
-            with suppress(NotFoundError):
-                self.delete_branch(name)
+    def _refuse_no_branch(self, ref: str) -> None:
+        self._refs.head(ref)  # one question instead of a list of all branches
 
     def turn(self, branch: str) -> AbstractContextManager[None]:
         return turn_at(turns_folder(self._repository.name) / branch)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dfp_platform.errors import MergeConflictError
+from dfp_platform.lake.conflicts import refuse_conflicts
 from dfp_platform.lake.lakefs_content import Source
 from dfp_platform.lake.lakefs_drafts import internal
 from dfp_platform.lake.lakefs_history import History
@@ -117,14 +117,7 @@ class Merging:
 def refuse_clashes(clashes: Mapping[str, str], settled: Collection[str], what: str) -> None:
     """Raise MergeConflictError for every clash that is not settled."""
     conflicts = [Conflict(path, words) for path, words in sorted(clashes.items()) if path not in settled]
-    if conflicts:
-        listed = "; ".join(f"{conflict.path}: {conflict.detail}" for conflict in conflicts[:5])
-        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-        raise MergeConflictError(
-            f"cannot {what}: {listed}{more}",
-            hint="make both sides agree, or say with `resolved` what shall stand at each path",
-            conflicts=conflicts,
-        )
+    refuse_conflicts(conflicts, what)
 
 
 def _source(commit: str, found: Found | None) -> Source | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dfp_platform.errors import MergeConflictError
 from dfp_platform.lake.ancestry import merge_bases
+from dfp_platform.lake.conflicts import refuse_conflicts
 from dfp_platform.lake.git_store import GitStore, Oid
 from dfp_platform.lake.trees import Merged, Trees
 from dfp_platform.schemas import Conflict
@@ -33,14 +33,7 @@ def refuse_clashes(merged: Merged, settled: Mapping[str, Oid | None], what: str,
         for path, clash in sorted(merged.clashes.items())
         if path not in settled
     ]
-    if conflicts:
-        listed = "; ".join(f"{conflict.path}: {conflict.detail}" for conflict in conflicts[:5])
-        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-        raise MergeConflictError(
-            f"cannot {what}: {listed}{more}",
-            hint="make both sides agree, or say with `resolved` what shall stand at each path",
-            conflicts=conflicts,
-        )
+    refuse_conflicts(conflicts, what)
 
 
 def _clash_in_words(base: Oid | None, mine: Oid | None, yours: Oid | None, *, ours: str, theirs: str) -> str:
