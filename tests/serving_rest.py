@@ -6,15 +6,18 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from pyiceberg.catalog.rest import RestCatalog
 
+from dfp_platform.catalog import open_catalog
 from dfp_platform.catalog.rest.access import Access
 from dfp_platform.catalog.rest.app import IDLE_SECONDS, Server, create_app
-from dfp_platform.lake import Lake
+from dfp_platform.lake import Lake, open_lake
 
 SCHEMA = {
     "type": "struct",
@@ -52,6 +55,21 @@ def serving(
 def pyiceberg_client(uri: str, warehouse: str = "main", **properties: str) -> RestCatalog:
     """PyIceberg's own client of a ref."""
     return RestCatalog("rest", uri=uri, warehouse=warehouse, **properties)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A new lake with the namespace `marts`."""
+    lake = open_lake(tmp_path / "lake", create=True)
+    open_catalog(lake).create_namespace("marts")
+    return lake
+
+
+@pytest.fixture
+def uri(lake: Lake) -> Iterator[str]:
+    """Where its catalog is served."""
+    with serving(lake) as uri:
+        yield uri
 
 
 class Http:

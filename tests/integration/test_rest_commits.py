@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,24 +12,13 @@ from pyiceberg.table import Table
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.errors import UnknownOutcomeError, UnreachableError
-from dfp_platform.lake import Lake, open_lake
+from dfp_platform.lake import Lake
 from dfp_platform.schemas import CommitId
-from tests.serving_rest import SCHEMA, Http, pyiceberg_client, serving
+from tests.serving_rest import SCHEMA, Http, lake, pyiceberg_client, serving, uri
+
+__all__ = ["lake", "uri"]
 
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64())})
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = open_lake(tmp_path / "lake", create=True)
-    open_catalog(lake).create_namespace("marts")
-    return lake
-
-
-@pytest.fixture
-def uri(lake: Lake) -> Iterator[str]:
-    with serving(lake) as uri:
-        yield uri
 
 
 class Wavering:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,23 +12,12 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
 from dfp_platform.catalog import content_of, open_catalog
-from dfp_platform.lake import Lake, open_lake, relocate
-from tests.serving_rest import SCHEMA, Http, pyiceberg_client, serving
+from dfp_platform.lake import open_lake, relocate
+from tests.serving_rest import SCHEMA, Http, lake, pyiceberg_client, serving, uri
+
+__all__ = ["lake", "uri"]
 
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64()), "name": ["a", "b"]})
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = open_lake(tmp_path / "lake", create=True)
-    open_catalog(lake).create_namespace("marts")
-    return lake
-
-
-@pytest.fixture
-def uri(lake: Lake) -> Iterator[str]:
-    with serving(lake) as uri:
-        yield uri
 
 
 def made(http: Http, name: str = "apps", **more: object) -> dict:

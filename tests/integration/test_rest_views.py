@@ -10,23 +10,11 @@ import pytest
 from pyiceberg.exceptions import NoSuchViewError
 
 from dfp_platform.catalog import open_catalog
-from dfp_platform.lake import Lake, open_lake
-from tests.serving_rest import SCHEMA, Http, pyiceberg_client, serving
+from tests.serving_rest import SCHEMA, Http, lake, pyiceberg_client, uri
+
+__all__ = ["lake", "uri"]
 
 VIEWS = "/namespaces/marts/views"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = open_lake(tmp_path / "lake", create=True)
-    open_catalog(lake).create_namespace("marts")
-    return lake
-
-
-@pytest.fixture
-def uri(lake: Lake) -> Iterator[str]:
-    with serving(lake) as uri:
-        yield uri
 
 
 @pytest.fixture
