@@ -37,27 +37,38 @@
 {% endmaterialization %}
 
 
-{#- The columns an increment fills, and what its statement says of the table's columns. -#}
+{#- The columns an increment fills, and what its statement says of the table's columns. Tables may have hundreds. -#}
 {% macro datafusion__column_change(target, sql, on_schema_change) %}
-  {%- set have = adapter.get_columns_in_relation(target) -%}
   {%- set new = adapter.get_column_schema_from_query(sql) -%}
-  {%- set have_names = have | map(attribute='name') | list -%}
-  {%- set added = new | rejectattr('name', 'in', have_names) | list -%}
-  {%- set removed = have | rejectattr('name', 'in', new | map(attribute='name') | list) | list -%}
-  {%- set retyped = diff_column_data_types(new, have) -%}
+  {%- set have, wanted = {}, {} -%}
+  {%- for column in adapter.get_columns_in_relation(target) -%}
+    {%- do have.update({column.name: column.data_type}) -%}
+  {%- endfor -%}
+  {%- set added, kept, retyped = [], [], [] -%}
+  {%- for column in new -%}
+    {%- do wanted.update({column.name: column}) -%}
+    {%- if column.name not in have -%}
+      {%- do added.append(column.name) -%}
+    {%- else -%}
+      {%- do kept.append(column) -%}
+      {%- if column.data_type != have[column.name] -%}
+        {%- do retyped.append(column.name) -%}
+      {%- endif -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- set removed = have.keys() | reject('in', wanted) | list -%}
   {%- if on_schema_change == 'fail' and (added or removed or retyped) -%}
     {% do exceptions.raise_compiler_error(
       'The source and target schemas on this incremental model are out of sync: the columns of ' ~ target
-      ~ ' changed (added: ' ~ added | map(attribute='name') | join(', ') ~ '; removed: '
-      ~ removed | map(attribute='name') | join(', ') ~ '; of another type: '
-      ~ retyped | map(attribute='column_name') | join(', ') ~ '); run it with --full-refresh or set on_schema_change') %}
+      ~ ' changed (added: ' ~ added | join(', ') ~ '; removed: ' ~ removed | join(', ') ~ '; of another type: '
+      ~ retyped | join(', ') ~ '); run it with --full-refresh or set on_schema_change') %}
   {%- endif -%}
   {%- if on_schema_change == 'sync_all_columns' and (added or removed or retyped) -%}
     {{ return({'columns': new, 'evolution': ' with schema replacement'}) }}
   {%- elif on_schema_change == 'append_new_columns' and added -%}
     {{ return({'columns': new, 'evolution': ' with schema evolution'}) }}
   {%- endif -%}
-  {{ return({'columns': new | selectattr('name', 'in', have_names) | list, 'evolution': ''}) }}
+  {{ return({'columns': kept, 'evolution': ''}) }}
 {% endmacro %}
 
 
