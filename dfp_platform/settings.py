@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         None,
         description="apps dated before Android or after the set: reject them, land no date, or what suits the source",
     )
+    write_disposition: Literal["replace", "append"] = Field(
+        "replace", description="whether rows that land replace those that stand there, or are appended as one more load"
+    )
+    new_syscalls: str = Field(
+        "", description="names of system calls that a file may count beyond the known ones, separated by spaces"
+    )
     seed: int = Field(7, description="seed of sampling, training and evaluation")
     publishing_patience: float = Field(
         600.0, ge=0, description="seconds after which a run gives up publishing to a branch that keeps moving"

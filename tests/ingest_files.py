@@ -6,13 +6,18 @@ import csv
 import io
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import polars as pl
+
+from dfp_platform.ingest import Landing, land
 from dfp_platform.ingest.sample import write_csv
+from dfp_platform.lake.interface import Lake
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "kronodroid" / "real_device_2019.csv"
 """The real rows, where this checkout has them."""
@@ -77,6 +82,22 @@ def zipped_bytes(path: Path, members: Mapping[str, bytes]) -> Path:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return path
+
+
+def lander(lake: Lake, cache: Path) -> Callable[..., Landing]:
+    """Lands on a lake with the small things filled in."""
+
+    def landed(source: str | Path = "sample", dataset: str = "kronodroid_real_device", **options: Any) -> Landing:
+        defaults = {"sample_rows": 50, "seed": 7, "cache": cache}
+        return land(lake, options.pop("branch", "main"), dataset, source=str(source), **defaults | options)
+
+    return landed
+
+
+def rows_at(lake: Lake, ref: str, dataset: str = "kronodroid_real_device") -> pl.DataFrame:
+    """The landed rows of all files of a data set."""
+    files = [stat.path for stat in lake.list(ref, f"raw/{dataset}/") if stat.path.endswith(".parquet")]
+    return pl.concat(pl.read_parquet(io.BytesIO(lake.read(ref, path))) for path in files)
 
 
 @dataclass

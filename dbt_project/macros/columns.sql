@@ -21,8 +21,8 @@
 {%- endmacro %}
 
 
-{#- `union all` by name. A column only some relations have is NULL in the others. -#}
-{% macro union_by_name(relations) %}
+{#- `union all` by name, of all loads or some. A column only some relations have is NULL in the others. -#}
+{% macro union_by_name(relations, loads=none) %}
   {%- set types = {} -%}
   {%- set known = [] -%}
   {%- for relation in relations -%}
@@ -49,15 +49,16 @@
       *
     {%- endfor %}
     from {{ relation }}
+    {{- where_new_load(loads) }}
     {{ 'union all' if not loop.last }}
   {%- endfor -%}
 {% endmacro %}
 
 
-{#- Whole numbers of several columns, added; 0 if there are none. -#}
+{#- Whole numbers of several columns, added, NULL as 0; 0 if there are no columns. -#}
 {% macro sum_of(names) -%}
   {%- for name in names -%}
-    {{ ' + ' if not loop.first }}cast({{ adapter.quote(name) }} as bigint)
+    {{ ' + ' if not loop.first }}cast(coalesce({{ adapter.quote(name) }}, 0) as bigint)
   {%- else -%}
     cast(0 as bigint)
   {%- endfor -%}

@@ -1,5 +1,12 @@
-{#- One row an app as a device saw it: names, label and dates cleaned, features as they landed. -#}
+{#- One row an app as a device saw it: names, label and dates cleaned, features as they landed. The latest load counts. -#}
 {% macro stage_kronodroid(raw, device) %}
+{%- set loads = new_loads([raw]) %}
+with latest as (
+  select sha256 as latest_sha256, max(load_id) as latest_load_id
+  from {{ raw }}
+  group by sha256
+)
+
 select
   cast(sha256 as {{ dbt.type_string() }}) as sha256,
   {{ clean_text('package') }} as package,
@@ -13,6 +20,9 @@ select
   cast(detection_ratio as double) as detection_ratio,
   cast(times_submitted as int) as times_submitted,
   cast(nr_contacted_ips as int) as nr_contacted_ips
-  {{ and_feature_columns(raw) }}
+  {{ and_feature_columns(raw) }},
+  cast(load_id as {{ dbt.type_string() }}) as load_id
 from {{ raw }}
+inner join latest on sha256 = latest_sha256 and load_id = latest_load_id
+{{- where_new_load(loads) }}
 {% endmacro %}

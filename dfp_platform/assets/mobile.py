@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 import pyarrow as pa
 
-from dfp_platform.assets.models import TRAINING_TABLE
+from dfp_platform.assets.models import TRAINING, training_data
 from dfp_platform.settings import settings
 
 
@@ -32,18 +32,17 @@ def autoencoder_onnx(context: dg.AssetExecutionContext, autoencoder: Mapping[str
     blocking=True,
     additional_ins={
         "autoencoder": dg.AssetIn(["models", "autoencoder"]),
-        "dataset": TRAINING_TABLE,
+        **TRAINING,
     },
 )
 def parity_with_pytorch(
-    artifact: Mapping[str, bytes], autoencoder: Mapping[str, bytes], dataset: pa.Table
+    artifact: Mapping[str, bytes], autoencoder: Mapping[str, bytes], dataset: pa.Table, places: pa.Table
 ) -> dg.AssetCheckResult:
     """The artifact's scores are PyTorch's, on the test apps and on seeded outliers, and no label flips."""
     from dfp_platform.mobile.artifact import MobileArtifact
     from dfp_platform.mobile.parity import check_parity
-    from dfp_platform.models.data import TrainingData
 
-    test = TrainingData.from_arrow(dataset, device="real_device").test.matrix
+    test = training_data(dataset, places).test.matrix
     parity = check_parity(autoencoder, MobileArtifact.from_files(artifact), test, seed=settings().seed)
     figures = parity.model_dump(mode="json", exclude={"artifact", "passed"})
     metadata = {"figure": parity.share_of_tolerance, "limit": 1.0, **figures}

@@ -15,21 +15,30 @@ if TYPE_CHECKING:
     from dfp_platform.models.card import Origin
     from dfp_platform.models.data import TrainingData
 
-TRAINING_TABLE = dg.AssetIn(["tables", "marts", "fct_training_dataset"], input_manager_key="iceberg")
+TRAINING = {
+    "dataset": dg.AssetIn(["tables", "marts", "fct_training_dataset"], input_manager_key="iceberg"),
+    "places": dg.AssetIn(["tables", "marts", "split_index"], input_manager_key="iceberg"),
+}
+"""What `training_data` takes: the apps, and their places in time."""
+
 MODELS = ("autoencoder", "xgboost")
 GUESSING = 0.5
 
 
 @dg.asset(
     key=["models", "autoencoder"],
-    ins={"dataset": TRAINING_TABLE},
+    ins=TRAINING,
     io_manager_key="weights",
     group_name="models",
     code_version="1",
     kinds={"pytorch"},
 )
 def autoencoder(
-    context: dg.AssetExecutionContext, lake: LakeResource, tracking: TrackingResource, dataset: pa.Table
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    tracking: TrackingResource,
+    dataset: pa.Table,
+    places: pa.Table,
 ) -> Mapping[str, bytes]:
     """One-class autoencoder of benign apps of the past, with the alarm threshold calibrated on later ones."""
     from dfp_platform.models.configs import AutoencoderConfig
@@ -38,7 +47,7 @@ def autoencoder(
     config = AutoencoderConfig(seed=settings().seed)
     origin, synthetic = _origin(lake)
     trained = train_autoencoder(
-        _real_device(dataset), config=config, origin=origin, synthetic=synthetic, progress=False
+        training_data(dataset, places), config=config, origin=origin, synthetic=synthetic, progress=False
     )
     _describe(context, tracking.log(context, trained), trained.card.figures, trained.card.threshold)
     return trained.files
@@ -46,14 +55,18 @@ def autoencoder(
 
 @dg.asset(
     key=["models", "xgboost"],
-    ins={"dataset": TRAINING_TABLE},
+    ins=TRAINING,
     io_manager_key="weights",
     group_name="models",
     code_version="1",
     kinds={"xgboost"},
 )
 def xgboost(
-    context: dg.AssetExecutionContext, lake: LakeResource, tracking: TrackingResource, dataset: pa.Table
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    tracking: TrackingResource,
+    dataset: pa.Table,
+    places: pa.Table,
 ) -> Mapping[str, bytes]:
     """Gradient-boosted trees on the same apps, with labels: the reference a neural detector is judged against."""
     from dfp_platform.models.configs import ReferenceConfig
@@ -61,14 +74,14 @@ def xgboost(
 
     config = ReferenceConfig(seed=settings().seed)
     origin, synthetic = _origin(lake)
-    trained = train_reference(_real_device(dataset), config=config, origin=origin, synthetic=synthetic)
+    trained = train_reference(training_data(dataset, places), config=config, origin=origin, synthetic=synthetic)
     _describe(context, tracking.log(context, trained), trained.card.figures, trained.card.threshold)
     return trained.files
 
 
 @dg.asset(
     key=["models", "evaluation"],
-    ins={"dataset": TRAINING_TABLE, **{name: dg.AssetIn(["models", name]) for name in MODELS}},
+    ins={**TRAINING, **{name: dg.AssetIn(["models", name]) for name in MODELS}},
     io_manager_key="report",
     group_name="models",
     code_version="1",
@@ -77,6 +90,7 @@ def xgboost(
 def evaluation(
     context: dg.AssetExecutionContext,
     dataset: pa.Table,
+    places: pa.Table,
     autoencoder: Mapping[str, bytes],
     xgboost: Mapping[str, bytes],
 ) -> Mapping[str, bytes]:
@@ -85,7 +99,7 @@ def evaluation(
     from dfp_platform.models.weights import load_model
 
     models = {"autoencoder": load_model(autoencoder), "xgboost": load_model(xgboost)}
-    judged = evaluate(models, _real_device(dataset), seed=settings().seed)
+    judged = evaluate(models, training_data(dataset, places), seed=settings().seed)
     context.add_output_metadata({f"{m.model} ROC-AUC": m.overall.roc_auc or 0.0 for m in judged.models})
     context.add_output_metadata(evaluation_plots(judged.model_dump(mode="json")["models"]))
     return {"report.json": judged.to_json()}
@@ -98,12 +112,12 @@ def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
         asset=["models", name],
         name="alarms_as_calibrated",
         blocking=True,
-        additional_ins={"dataset": TRAINING_TABLE},
+        additional_ins=TRAINING,
     )
-    def check(files: Mapping[str, bytes], dataset: pa.Table) -> dg.AssetCheckResult:
+    def check(files: Mapping[str, bytes], dataset: pa.Table, places: pa.Table) -> dg.AssetCheckResult:
         from dfp_platform.models.weights import load_model, read_card
 
-        later = _real_device(dataset).calibration.benign.matrix
+        later = training_data(dataset, places).calibration.benign.matrix
         model, limit = load_model(files), float(read_card(files).config["false_positive_rate"])
         share = float(model.label(model.score(later)).mean())
         return dg.AssetCheckResult(passed=share <= limit + 1 / len(later), metadata={"figure": share, "limit": limit})
@@ -124,10 +138,11 @@ def better_than_guessing(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=worst > GUESSING, metadata={"figure": worst, "limit": GUESSING})
 
 
-def _real_device(dataset: pa.Table) -> "TrainingData":
-    from dfp_platform.models.data import TrainingData
+def training_data(dataset: pa.Table, places: pa.Table) -> "TrainingData":
+    """The apps of the real device, oldest first."""
+    from dfp_platform.models.data import TrainingData, placed
 
-    return TrainingData.from_arrow(dataset, device="real_device")
+    return TrainingData.from_arrow(placed(dataset, places), device="real_device")
 
 
 def _origin(lake: LakeResource) -> "tuple[Origin, bool]":

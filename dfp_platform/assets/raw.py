@@ -14,7 +14,7 @@ def raw_asset(dataset: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["raw", dataset],
         group_name="raw",
-        code_version="1",
+        code_version="2",
         kinds={"dlt", "parquet"},
         description=f"KronoDroid apps of the {dataset.removeprefix('kronodroid_').replace('_', ' ')}, as published.",
     )
@@ -33,10 +33,13 @@ def raw_asset(dataset: str) -> dg.AssetsDefinition:
                 cache=source.cache,
                 kaggle_token=source.kaggle_token,
                 implausible_dates=source.implausible_dates,
+                write_disposition=source.disposition,
+                new_syscalls=source.syscalls,
                 progress=progress,
             )
         figures = {"dagster/row_count": landing.rows, "bytes": landing.bytes, "mended": dict(landing.mended)}
-        return lake.materialized(asset, {**figures, "source": landing.note, "synthetic": landing.synthetic})
+        told = {"source": landing.note, "synthetic": landing.synthetic, "load_id": landing.load_id}
+        return lake.materialized(asset, {**figures, **told})
 
     return landed
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from dfp_platform.assets.models import MODELS, TRAINING_TABLE
+from dfp_platform.assets.models import MODELS, TRAINING, training_data
 from dfp_platform.assets.plots import latency_plot
 from dfp_platform.ingest import origin
 from dfp_platform.models.data import TrainingData
@@ -19,7 +19,7 @@ from dfp_platform.settings import settings
 @dg.asset(
     key=["reports", "host_latency"],
     ins={
-        "dataset": TRAINING_TABLE,
+        **TRAINING,
         "artifact": dg.AssetIn(["mobile", "autoencoder_onnx"]),
         **{name: dg.AssetIn(["models", name]) for name in MODELS},
     },
@@ -31,6 +31,7 @@ from dfp_platform.settings import settings
 def host_latency(
     context: dg.AssetExecutionContext,
     dataset: pa.Table,
+    places: pa.Table,
     artifact: Mapping[str, bytes],
     autoencoder: Mapping[str, bytes],
     xgboost: Mapping[str, bytes],
@@ -43,7 +44,7 @@ def host_latency(
         artifact_subject(MobileArtifact.from_files(artifact)),
         *(model_subject(model) for model in (autoencoder, xgboost)),
     ]
-    measured = measure_latency(subjects, TrainingData.from_arrow(dataset, device="real_device").test.matrix)
+    measured = measure_latency(subjects, training_data(dataset, places).test.matrix)
     context.add_output_metadata({f"{row.runtime} {row.model} p50 (us)": row.p50_us for row in measured.rows})
     context.add_output_metadata(latency_plot(measured.model_dump(mode="json")["rows"]))
     return {"report.json": measured.to_json()}
@@ -73,7 +74,7 @@ def measured_quietly(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
         ["tables", "marts", "dim_malware_families"],
     ],
     ins={
-        "dataset": TRAINING_TABLE,
+        **TRAINING,
         "evaluation": dg.AssetIn(["models", "evaluation"]),
         "latency": dg.AssetIn(["reports", "host_latency"]),
         "artifact": dg.AssetIn(["mobile", "autoencoder_onnx"]),
@@ -88,6 +89,7 @@ def summary(
     context: dg.AssetExecutionContext,
     lake: LakeResource,
     dataset: pa.Table,
+    places: pa.Table,
     evaluation: Mapping[str, bytes],
     latency: Mapping[str, bytes],
     artifact: Mapping[str, bytes],
@@ -97,7 +99,7 @@ def summary(
     """One page for people: data, scores over time, latency, parity and checks, named by its lake commit."""
     from dfp_platform.reports import ReportInputs, describe_dataset, render
 
-    data = TrainingData.from_arrow(dataset, device="real_device")
+    data = training_data(dataset, places)
     told = origin(lake.store, lake.ref, "kronodroid_real_device")
     inputs = ReportInputs(
         commit=lake.store.resolve(lake.ref),

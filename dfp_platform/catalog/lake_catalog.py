@@ -12,7 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -118,7 +118,7 @@ class LakeCatalog(Views):
         return self._listed(TABLE, namespace)
 
     def _table(self, identifier: Identifier, pointer: Pointer) -> Table:
-        metadata = self._numbered(TableMetadataUtil.parse_raw(self._text(pointer.metadata_location)), pointer)
+        metadata = self._numbered(_parsed(self._text(pointer.metadata_location)), pointer)
         return LakeTable(
             identifier=identifier,
             metadata=metadata,
@@ -132,7 +132,7 @@ class LakeCatalog(Views):
         text = self._text(pointer.metadata_location)
         document = json.loads(text)
         if document.get("next-row-id") is not None:
-            numbered = self._numbered(TableMetadataUtil.parse_raw(text), pointer)
+            numbered = self._numbered(_parsed(text), pointer)
             document["next-row-id"] = getattr(numbered, "next_row_id", document["next-row-id"])
         return document
 
@@ -351,6 +351,12 @@ class LakeCatalog(Views):
     @staticmethod
     def _delete_old_metadata(io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:
         """Nothing: another branch may still point there."""
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> TableMetadata:
+    """Nothing changes a `TableMetadata` once it is made, so that equal texts may share one."""
+    return TableMetadataUtil.parse_raw(text)
 
 
 def open_catalog(lake: Lake, ref: str = MAIN) -> LakeCatalog:

@@ -24,7 +24,10 @@ Source = Annotated[str | None, typer.Option(help="auto, sample, archives, kaggle
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Config of Dagster's loggers that leaves the telling to `Narrator`; the whole log is in the UI."""
 
-SOURCE_SETTINGS = {"name": "source", "sample_rows": "sample_rows", "seed": "seed"}
+SOURCE_SETTINGS = {
+    "name": "source",
+    **{name: name for name in ("sample_rows", "seed", "write_disposition", "new_syscalls")},
+}
 """Fields of `SourceResource`, and the settings that fill them."""
 
 HELD = "not published:"
@@ -40,13 +43,16 @@ def run(
     branch: Branch = None,
     base: Base = None,
     source: Source = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Land the rows beside those that landed before, as one more load.")
+    ] = False,
     engine: Annotated[str | None, typer.Option(help="SQL engine that builds the tables.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make assets on a branch of their own, and publish them if every check passes."""
     from dfp_platform.settings import choose
 
-    choose(source=source, engine=engine)
+    choose(source=source, engine=engine, write_disposition="append" if append else None)
     keys = chosen(_dependencies(), select=select or [], start=start, end=end)
     outcome = launched(keys, branch=branch, base=base)
     report(outcome, as_json=as_json)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dfp_platform.ingest.contract import ImplausibleDates
-from dfp_platform.ingest.landing import Landing, land, register
-from dfp_platform.ingest.origin import DATASETS, InputFile, Origin, origin, origin_path
+from dfp_platform.ingest.landing import Landing, WriteDisposition, land, register
+from dfp_platform.ingest.origin import DATASETS, InputFile, Origin, load_folder, origin
 from dfp_platform.ingest.progress import bars
 from dfp_platform.ingest.sources import SOURCES, Endpoints, Progress
 from dfp_platform.ingest.sources.file import landed_rows
@@ -18,10 +18,11 @@ __all__ = [
     "Landing",
     "Origin",
     "Progress",
+    "WriteDisposition",
     "bars",
     "land",
     "landed_rows",
+    "load_folder",
     "origin",
-    "origin_path",
     "register",
 ]

@@ -6,7 +6,7 @@ that ignores case. So each landed name carries what it counts, as a prefix: `sys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -169,7 +169,18 @@ DERIVED_IN_ARCHIVES = frozenset({"Categories", "Highest-date", "year_month", "Ye
 """What the 486-column form adds to the archives' 484: three follow from the date, `Categories` stays unknown."""
 
 
-def landed_schema() -> dict[str, pl.DataType]:
+LOAD_ID = "load_id"
+"""Last column of every landed file: which load brought the row, `0002-3fa91c04b7de`. Later loads sort behind."""
+
+
+def columns_with(new_syscalls: Sequence[str] = ()) -> tuple[Column, ...]:
+    """`COLUMNS`, and behind them system calls that only later archives count; older apps have no value there."""
+    known = {column.landed for column in COLUMNS}
+    new = (Column(name, f"sys_{name.lower()}", "int32", nullable=True) for name in dict.fromkeys(new_syscalls))
+    return (*COLUMNS, *(column for column in new if column.landed not in known))
+
+
+def landed_schema(columns: Sequence[Column] = COLUMNS) -> dict[str, pl.DataType]:
     """Landed names and polars types, in order."""
     import polars as pl
 
@@ -180,11 +191,11 @@ def landed_schema() -> dict[str, pl.DataType]:
         "float64": pl.Float64(),
         "date": pl.Date(),
     }
-    return {column.landed: kinds[column.kind] for column in COLUMNS}
+    return {column.landed: kinds[column.kind] for column in columns}
 
 
-def arrow_schema() -> pa.Schema:
-    """Landed names and Arrow types, in order: the schema of every landed file."""
+def arrow_schema(columns: Sequence[Column] = COLUMNS) -> pa.Schema:
+    """Landed names and Arrow types, in order; a landed file has `LOAD_ID` behind them."""
     import pyarrow as pa
 
     kinds: dict[Kind, pa.DataType] = {
@@ -194,4 +205,4 @@ def arrow_schema() -> pa.Schema:
         "float64": pa.float64(),
         "date": pa.date32(),
     }
-    return pa.schema([pa.field(column.landed, kinds[column.kind]) for column in COLUMNS])
+    return pa.schema([pa.field(column.landed, kinds[column.kind]) for column in columns])

@@ -42,19 +42,20 @@ class Rule:
 
 
 @cache
-def rules(implausible_dates: ImplausibleDates) -> tuple[Rule, ...]:
-    """Every rule about single rows. Uniqueness of `sha256` is not among them: it spans batches."""
+def rules(implausible_dates: ImplausibleDates, new: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """Every rule about single rows, with `new` counts. Uniqueness of `sha256` is not among them: it spans batches."""
     import polars as pl
 
     cell = {column.landed: pl.col(column.landed) for column in COLUMNS}
     dated = cell["highest_date"]
     plausible = dated.is_between(pl.lit(FIRST_DATE), pl.lit(LAST_DATE))
     undated = dated.is_null() if implausible_dates == "reject" else pl.lit(False)
+    counts = {c: pl.col(c) < 0 for c in (*COUNTED, *new) if c != "malware" and c not in FLAGS}
     return (
         Rule("nothing_missing", {c: cell[c].is_null() for c in _REQUIRED}, "is missing", "missing"),
         Rule("label", {"malware": ~cell["malware"].is_in([0, 1])}, "is neither 0 nor 1", "label"),
         Rule("flags", {c: ~cell[c].is_in([0, 1]) for c in FLAGS}, "is neither 0 nor 1", "range"),
-        Rule("counts", {c: cell[c] < 0 for c in COUNTED if c != "malware" and c not in FLAGS}, "is below 0", "range"),
+        Rule("counts", counts, "is below 0", "range"),
         Rule("ratio", {"detection_ratio": cell["detection_ratio"] > 1}, "is above 1", "range"),
         Rule(
             "digest",
@@ -77,11 +78,14 @@ def rules(implausible_dates: ImplausibleDates) -> tuple[Rule, ...]:
 
 
 @cache
-def landed_contract(implausible_dates: ImplausibleDates, *, columns: bool = True) -> pandera.DataFrameSchema:
+def landed_contract(
+    implausible_dates: ImplausibleDates, *, columns: bool = True, new: tuple[str, ...] = ()
+) -> pandera.DataFrameSchema:
     """The pandera schema of landed rows: exactly these columns and types in this order, and every rule.
 
     Args:
         columns: False leaves the look at names and types out; over 486 columns pandera takes a second for it.
+        new: landed names of system calls that only later archives count, behind the others.
     """
     import pandera.polars as pandera
     import polars as pl
@@ -90,10 +94,10 @@ def landed_contract(implausible_dates: ImplausibleDates, *, columns: bool = True
         broken = [bad.fill_null(False) for bad in rule.bad.values()]
         return pandera.Check(lambda data: data.lazyframe.select(~pl.any_horizontal(broken)), name=rule.name)
 
-    typed = {name: pandera.Column(dtype, nullable=True) for name, dtype in landed_schema().items()}
+    typed = {name: pandera.Column(dtype, nullable=True) for name, dtype in _schema_with(new).items()}
     return pandera.DataFrameSchema(
         typed if columns else {},
-        checks=[kept(rule) for rule in rules(implausible_dates)],
+        checks=[kept(rule) for rule in rules(implausible_dates, new)],
         strict=columns,
         ordered=columns,
         name="kronodroid",
@@ -182,13 +186,14 @@ def _offences(batch: Batch, rows: pl.DataFrame, implausible_dates: ImplausibleDa
         Offence(batch.file, batch.numbers[index], batch.named[column], text, _unread_problem(column), "type")
         for column, cells in batch.unread.items()
         for index, text in cells.items()
-        if BY_LANDED[column].kind != "date" or implausible_dates == "reject" or len(cells) > _UNREADABLE * rows.height
+        if _kind(column) != "date" or implausible_dates == "reject" or len(cells) > _UNREADABLE * rows.height
     ]
-    unlike = dict(rows.schema) != landed_schema()
+    new = tuple(rows.columns[len(COLUMNS) :])
+    unlike = dict(rows.schema) != _schema_with(new)
     try:
-        landed_contract(implausible_dates, columns=unlike).validate(rows, lazy=True)
+        landed_contract(implausible_dates, columns=unlike, new=new).validate(rows, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        found += [offence for rule in rules(implausible_dates) for offence in _broken(rule, batch, rows)]
+        found += [offence for rule in rules(implausible_dates, new) for offence in _broken(rule, batch, rows)]
         if not found:  # not a cell but the frame itself: a source of ours handed over something else
             raise InputError(f"{batch.file}: the rows are not KronoDroid's: {error}", file=batch.file) from error
     return sorted(found, key=lambda offence: offence.row)
@@ -207,5 +212,16 @@ def _broken(rule: Rule, batch: Batch, rows: pl.DataFrame) -> Iterator[Offence]:
                 yield Offence(batch.file, batch.numbers[index], batch.named[column], text, rule.problem, rule.kind)
 
 
+def _schema_with(new: tuple[str, ...]) -> dict[str, pl.DataType]:
+    import polars as pl
+
+    return landed_schema() | dict.fromkeys(new, pl.Int32())
+
+
+def _kind(column: str) -> str:
+    """Of a landed column; new ones are counts."""
+    return BY_LANDED[column].kind if column in BY_LANDED else "int32"
+
+
 def _unread_problem(column: str) -> str:
-    return _UNREAD.get(BY_LANDED[column].kind, "is not a whole number, or is more than the column can hold")
+    return _UNREAD.get(_kind(column), "is not a whole number, or is more than the column can hold")

@@ -1,17 +1,22 @@
-"""Landing: rows of a source, through the border and dlt, into one commit of the lake."""
+"""Landing: rows of a source, through the border and dlt, into one commit of the lake.
+
+What lands at once is a load, and every row says which one brought it. A load replaces all that stood there, or is
+appended: then the rows stand beside each other, and where two loads have the same app the later one counts.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from dfp_platform.errors import NotFoundError
-from dfp_platform.ingest.columns import arrow_schema
+from dfp_platform.errors import InputError, NotFoundError
+from dfp_platform.ingest.columns import LOAD_ID, Column, arrow_schema, columns_with, landed_schema
 from dfp_platform.ingest.contract import Border, ImplausibleDates
-from dfp_platform.ingest.origin import DATASETS, Origin, origin_path
+from dfp_platform.ingest.origin import DATASETS, RECORD, Origin, load_folder, origins
 from dfp_platform.ingest.parquet import read_groups, write_parts
 from dfp_platform.ingest.pipeline import carried
 from dfp_platform.ingest.sources import SOURCES, Endpoints, Progress, Request, silent
@@ -20,8 +25,12 @@ from dfp_platform.schemas import CommitId
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from dfp_platform.catalog import WriteResult
+
+WriteDisposition = Literal["replace", "append"]
+"""What a load does to the rows that landed before it; the words are dlt's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Landing:
         mended: what was changed on the way in, and how often.
         commit: head of the branch afterwards.
         changed: False where the same rows had landed before.
+        load_id: which load these rows are, ``0002-3fa91c04b7de``: its number, and the beginning of their digest.
     """
 
     dataset: str
@@ -53,6 +63,7 @@ class Landing:
     mended: Mapping[str, int]
     commit: CommitId
     changed: bool
+    load_id: str
 
 
 def land(
@@ -66,10 +77,12 @@ def land(
     cache: Path,
     kaggle_token: str | None = None,
     implausible_dates: ImplausibleDates | None = None,
+    write_disposition: WriteDisposition = "replace",
+    new_syscalls: Sequence[str] = (),
     endpoints: Endpoints | None = None,
     progress: Progress | None = None,
 ) -> Landing:
-    """Put a data set's rows at ``raw/<dataset>/`` of a branch, in one commit that replaces what stood there.
+    """Put a data set's rows at ``raw/<dataset>/`` of a branch, in one commit.
 
     Nothing is committed unless every row keeps the contract, and nothing changes where the same rows stand already.
 
@@ -80,22 +93,39 @@ def land(
         cache: folder that keeps downloads.
         implausible_dates: what to do with dates that no app of this set can have; None: what the source needs, which is
             ``null`` for the public archives (they hold dates of 1980 and of the future) and ``reject`` for the others.
+        write_disposition: ``replace`` what stood there, or ``append`` to it.
+        new_syscalls: published names of system calls that files may count beyond the known ones; each becomes a column
+            that has no value in rows of earlier loads.
         progress: told how far downloads and rows are.
     Raises:
         InputError: something is wrong with a file; file, row, column and next step are named.
         UnreachableError, ConfigurationError: a download failed.
     """
-    request = _request(dataset, source, sample_rows, seed, cache, kaggle_token, endpoints, progress)
+    request = Request(
+        device=_device(dataset),
+        rows=sample_rows,
+        seed=seed,
+        cache=cache,
+        path=None if source in SOURCES else Path(source).expanduser(),
+        kaggle_token=kaggle_token,
+        endpoints=endpoints or Endpoints(),
+        progress=progress or silent,
+        new_syscalls=tuple(new_syscalls),
+    )
     delivery = SOURCES[source if source in SOURCES else "file"](request)
     border = Border(implausible_dates=implausible_dates or delivery.implausible_dates)
     # a worker of dlt may still close its files when a signal ends the landing
     with tempfile.TemporaryDirectory(prefix="dfp-land-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
-        rows = _counted(border.passed(delivery.batches), dataset, request.progress)
+        columns = columns_with(request.new_syscalls)
+        rows = _counted(_completed(border.passed(delivery.batches), columns), dataset, request.progress)
         received = carried(rows, dataset=dataset, folder=folder)
-        parts = write_parts(folder, read_groups(received), arrow_schema())
-        origin = replace(delivery.origin, rows=border.rows, mended=dict(delivery.origin.mended) | border.mended)
-        return _committed(lake, branch, dataset, parts, origin)
+        mended = dict(delivery.origin.mended) | border.mended
+        before = () if write_disposition == "replace" else _refuse_unmarked(origins(lake, branch, dataset))
+        load_id = _load_id(_digest(dataset, read_groups(received), columns), before)
+        parts = write_parts(folder, _marked(read_groups(received), load_id), _file_schema(columns))
+        origin = replace(delivery.origin, rows=border.rows, mended=mended, load_id=load_id)
+        return _committed(lake, branch, dataset, parts, origin, beside=before)
 
 
 def register(lake: Lake, branch: str, dataset: str) -> WriteResult:
@@ -105,7 +135,7 @@ def register(lake: Lake, branch: str, dataset: str) -> WriteResult:
     """
     from dfp_platform.catalog import open_catalog, register_files
 
-    prefix = f"raw/{dataset}/"
+    prefix = load_folder(dataset)
     addresses = [
         lake.address(branch, stat.path) for stat in lake.list(branch, prefix) if stat.path.endswith(".parquet")
     ]
@@ -114,30 +144,62 @@ def register(lake: Lake, branch: str, dataset: str) -> WriteResult:
     return register_files(open_catalog(lake, branch), ("raw", dataset), addresses)
 
 
-def _request(
-    dataset: str,
-    source: str,
-    sample_rows: int,
-    seed: int,
-    cache: Path,
-    kaggle_token: str | None,
-    endpoints: Endpoints | None,
-    progress: Progress | None,
-) -> Request:
+def _device(dataset: str) -> str:
     if dataset not in DATASETS:
         raise NotFoundError(
             f"no data set is called {dataset!r}", hint=f"use one of {', '.join(DATASETS)}", name=dataset
         )
-    return Request(
-        device=DATASETS[dataset],
-        rows=sample_rows,
-        seed=seed,
-        cache=cache,
-        path=None if source in SOURCES else Path(source).expanduser(),
-        kaggle_token=kaggle_token,
-        endpoints=endpoints or Endpoints(),
-        progress=progress or silent,
-    )
+    return DATASETS[dataset]
+
+
+def _refuse_unmarked(before: Sequence[Origin]) -> Sequence[Origin]:
+    if any(not origin.load_id for origin in before):
+        raise InputError(
+            "nothing can be appended to rows that do not say which load brought them: an earlier version landed them",
+            hint="land them once more with write_disposition=replace",
+            file="",
+        )
+    return before
+
+
+def _digest(dataset: str, tables: Iterator[pa.Table], columns: Sequence[Column]) -> str:
+    """Of a data set's name and its rows, whatever their order and chunks: two data sets never share a load."""
+    from dfp_platform.catalog import RowSum, sum_rows
+
+    names = arrow_schema(columns).names
+    rows = sum((sum_rows(table.select(names)) for table in tables), RowSum())
+    return hashlib.sha256(f"{dataset}:{rows.rows}:{rows.hex}".encode()).hexdigest()
+
+
+def _load_id(digest: str, before: Sequence[Origin]) -> str:
+    """The id that these rows have already, or else the next one."""
+    short = digest[:12]
+    known = next((origin.load_id for origin in before if origin.load_id.endswith(f"-{short}")), None)
+    latest = max((int(origin.load_id.split("-")[0]) for origin in before), default=0)
+    return known or f"{latest + 1:04d}-{short}"
+
+
+def _completed(rows: Iterator[pl.DataFrame], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
+    """The rows with every column of `columns`; one that a source does not know has no value."""
+    import polars as pl
+
+    schema = landed_schema(columns)
+    for frame in rows:
+        missing = [pl.lit(None, dtype=schema[name]).alias(name) for name in schema if name not in frame.columns]
+        yield frame.with_columns(missing).select(list(schema)) if missing else frame
+
+
+def _marked(tables: Iterator[pa.Table], load_id: str) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    for table in tables:
+        yield table.append_column(LOAD_ID, pa.repeat(pa.scalar(load_id), table.num_rows))
+
+
+def _file_schema(columns: Sequence[Column]) -> pa.Schema:
+    import pyarrow as pa
+
+    return arrow_schema(columns).append(pa.field(LOAD_ID, pa.string()))
 
 
 def _counted(rows: Iterator[pl.DataFrame], dataset: str, progress: Progress) -> Iterator[pl.DataFrame]:
@@ -148,25 +210,36 @@ def _counted(rows: Iterator[pl.DataFrame], dataset: str, progress: Progress) -> 
         progress(dataset, done, None)
 
 
-def _committed(lake: Lake, branch: str, dataset: str, parts: list[Path], origin: Origin) -> Landing:
-    """All files of the data set in one commit, and whatever else stood there gone."""
-    prefix = f"raw/{dataset}/"
-    changes: dict[str, Content] = {prefix + part.name: part for part in parts}
-    changes[origin_path(dataset)] = origin.to_bytes()
+def _committed(
+    lake: Lake, branch: str, dataset: str, parts: list[Path], origin: Origin, *, beside: Sequence[Origin]
+) -> Landing:
+    """All files of a load in one commit; whatever stood there and is not of the loads `beside` it is gone."""
+    first = not beside or beside[0].load_id == origin.load_id
+    folder = load_folder(dataset, "" if first else origin.load_id)
+    changes: dict[str, Content] = {folder + part.name: part for part in parts}
+    changes[folder + RECORD] = origin.to_bytes()
+    if beside and not origin.rows:
+        changes = {}  # nothing is nothing more, and no load
     before = lake.resolve(branch)
-    gone = {stat.path: None for stat in lake.list(before, prefix) if stat.path not in changes}
+    replaced = [] if beside else lake.list(before, load_folder(dataset))
+    gone = {stat.path: None for stat in replaced if stat.path not in changes}
     made = "synthetic " if origin.synthetic else ""
     commit = lake.commit(
         branch,
         gone | changes,
         message=f"land {dataset}: {origin.rows:,} {made}rows from {origin.source}",
-        metadata={"dataset": dataset, "source": origin.source, "synthetic": str(origin.synthetic).lower()},
+        metadata={
+            "dataset": dataset,
+            "source": origin.source,
+            "synthetic": str(origin.synthetic).lower(),
+            "load_id": origin.load_id,
+        },
     )
     return Landing(
         dataset=dataset,
         rows=origin.rows,
         bytes=sum(part.stat().st_size for part in parts),
-        files=tuple(prefix + part.name for part in parts),
+        files=tuple(path for path in changes if path.endswith(".parquet")),
         source=origin.source,
         synthetic=origin.synthetic,
         inputs=tuple(file.sha256 for file in origin.files),
@@ -174,4 +247,5 @@ def _committed(lake: Lake, branch: str, dataset: str, parts: list[Path], origin:
         mended=origin.mended,
         commit=commit,
         changed=commit != before,
+        load_id=origin.load_id,
     )

@@ -19,9 +19,9 @@ from dfp_platform.ingest.columns import (
     ARCHIVE_OPTIONAL,
     COLUMNS,
     DERIVED_IN_ARCHIVES,
-    LANDED_NAMES,
     PUBLISHED_HEADER,
     Column,
+    columns_with,
     landed_schema,
 )
 from dfp_platform.ingest.reading import Table
@@ -66,9 +66,11 @@ class Batch:
         )
 
 
-def matched(names: list[str], *, file: str) -> dict[str, str | None]:
+def matched(names: list[str], *, file: str, new_syscalls: Sequence[str] = ()) -> dict[str, str | None]:
     """Which of the file's columns becomes which landed one; None where the file has nothing for it.
 
+    Args:
+        new_syscalls: published names of system calls that the file may count beyond the known ones.
     Raises:
         InputError: a column is missing, unknown or there twice; `column` names the first, `columns` all.
     """
@@ -78,7 +80,9 @@ def matched(names: list[str], *, file: str) -> dict[str, str | None]:
     else:
         wanted = (set(PUBLISHED_HEADER) - DERIVED_IN_ARCHIVES) | {archived}
         optional, ignored = ARCHIVE_OPTIONAL, ARCHIVE_EXTRAS
-    known = {column.published: column.published for column in COLUMNS} | {"Highest-date": archived or "Highest-date"}
+    columns = _columns_of(names, new_syscalls)
+    wanted |= {column.published for column in columns[len(COLUMNS) :]}
+    known = {column.published: column.published for column in columns} | {"Highest-date": archived or "Highest-date"}
     _refuse([name for name, times in Counter(names).items() if times > 1], "is there twice", "keep one of them", file)
     _refuse(
         [name for name in known.values() if name in wanted and name not in names and name not in optional],
@@ -89,10 +93,15 @@ def matched(names: list[str], *, file: str) -> dict[str, str | None]:
     _refuse(
         [name for name in names if name not in wanted and name not in ignored],
         "is not a KronoDroid column",
-        "remove the column",
+        "remove the column, or name it in DFP_NEW_SYSCALLS if it counts a system call",
         file,
     )
-    return {column.landed: found if (found := known[column.published]) in names else None for column in COLUMNS}
+    return {column.landed: found if (found := known[column.published]) in names else None for column in columns}
+
+
+def _columns_of(names: Sequence[str], new_syscalls: Sequence[str]) -> tuple[Column, ...]:
+    """What a file with these columns lands as."""
+    return columns_with([name for name in new_syscalls if name in names])
 
 
 def _refuse(columns: list[str], problem: str, step: str, file: str) -> None:
@@ -107,17 +116,20 @@ def _refuse(columns: list[str], problem: str, step: str, file: str) -> None:
         )
 
 
-def batches(table: Table) -> Iterator[Batch]:
+def batches(table: Table, *, new_syscalls: Sequence[str] = ()) -> Iterator[Batch]:
     """The rows of one table in their order, a few thousand at a time.
 
+    Args:
+        new_syscalls: see `matched`; those that the file has are columns behind the known ones.
     Raises:
         InputError: the file is empty or has no rows, its columns are not KronoDroid's, a row has too few or too many
             cells, or the text ends or breaks in the middle.
     """
-    source = matched(table.header(), file=table.name)
+    names = table.header()
+    source, columns = matched(names, file=table.name, new_syscalls=new_syscalls), _columns_of(names, new_syscalls)
     done = 0
     for cells in table.texts(None):
-        yield _landed(cells, source, file=table.name, numbers=range(done + 1, done + 1 + cells.height))
+        yield _landed(cells, source, columns, file=table.name, numbers=range(done + 1, done + 1 + cells.height))
         done += cells.height
     if not done:
         raise InputError(
@@ -125,17 +137,24 @@ def batches(table: Table) -> Iterator[Batch]:
         )
 
 
-def _landed(cells: pl.DataFrame, source: Mapping[str, str | None], *, file: str, numbers: Sequence[int]) -> Batch:
+def _landed(
+    cells: pl.DataFrame,
+    source: Mapping[str, str | None],
+    columns: Sequence[Column],
+    *,
+    file: str,
+    numbers: Sequence[int],
+) -> Batch:
     """One batch of text under landed names and types."""
     import polars as pl
 
-    schema = landed_schema()
-    rows = cells.select(_typed(column, source[column.landed], schema[column.landed]) for column in COLUMNS)
+    schema = landed_schema(columns)
+    rows = cells.select(_typed(column, source[column.landed], schema[column.landed]) for column in columns)
     if source["year"] is None:
         rows = rows.with_columns(
             pl.col("highest_date").dt.month_start().alias("year_month"),
             pl.col("highest_date").dt.year().alias("year"),
-        ).select(LANDED_NAMES)
+        ).select(list(schema))
     named = {landed: name or landed for landed, name in source.items()}
     if (dated := source["highest_date"]) in ARCHIVE_DATES:
         named |= {"year": dated, "year_month": dated}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TRAINING_TABLE = "tables/marts/fct_training_dataset"
+SPLIT_INDEX = "tables/marts/split_index"
 TRAINING_SHARE = 0.8
 """Oldest share of the past that models are fitted on; the rest of the past calibrates their thresholds."""
 
@@ -55,7 +56,7 @@ class TrainingData:
 
     @classmethod
     def from_arrow(cls, table: pa.Table, *, device: str = "real_device") -> TrainingData:
-        """The apps of `device` in a table shaped as ``fct_training_dataset``.
+        """The apps of `device` in a table shaped as ``fct_training_dataset``, each `placed` in time.
 
         Raises:
             InputError: a column is missing, leaks the label, is no number or infinite; a label is neither 0 nor 1; an
@@ -136,6 +137,33 @@ class TrainingData:
     @property
     def _training_end(self) -> int:
         return int(self._past_end * TRAINING_SHARE)
+
+
+def placed(dataset: pa.Table, places: pa.Table) -> pa.Table:
+    """The training table with each app's place in time.
+
+    Args:
+        dataset: as ``fct_training_dataset``.
+        places: as ``split_index``: ``sha256``, ``device``, ``time_rank``, ``time_split``.
+    Raises:
+        InputError: an app has no place.
+    """
+    import pyarrow as pa
+
+    app, place = ["sha256", "device"], ["time_rank", "time_split"]
+    rows = dataset.select(app).append_column("row", pa.array(range(dataset.num_rows), pa.int64()))
+    found = rows.join(places.select(app + place), app, join_type="left outer").sort_by("row")
+    if found["time_rank"].null_count:
+        lost = found["sha256"].filter(found["time_rank"].is_null())[0]
+        raise InputError(
+            f"app {lost} has no place in {SPLIT_INDEX}",
+            hint="build both tables from the same rows: dfp run --select tables",
+            file=SPLIT_INDEX,
+            column="sha256",
+        )
+    for name in place:
+        dataset = dataset.append_column(name, found[name])
+    return dataset
 
 
 def feature_columns(names: Sequence[str]) -> tuple[str, ...]:

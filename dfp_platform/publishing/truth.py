@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -12,6 +10,7 @@ import dagster as dg
 from dfp_platform.lake.interface import Lake
 from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, latest_inputs, report_materialization
 from dfp_platform.resources.lake import content_at
+from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import settings
 
 ABSENT = "absent"
@@ -62,19 +61,6 @@ def tell_truth(
         )
         reported.append(asset)
     return tuple(reported)
-
-
-def lineage_at(lake: Lake, ref: str, asset: str) -> Mapping[str, Any]:
-    """Code version and input contents of what stands at an asset, from the commit that recorded them; empty if none.
-
-    That is the commit that wrote the asset or, where a step wrote through an ephemeral branch, the merge that ended it.
-    """
-    first = next((o for o in lake.list(ref, asset) if o.path == asset or o.path.startswith(f"{asset}/")), None)
-    if first is None:
-        return {}
-    writers = chain([lake.provenance(ref, first.path)], lake.log(ref, path=first.path))
-    recorded = (json.loads(commit.metadata.get("lineage", "{}")) for commit in writers)
-    return next((lineage[asset] for lineage in recorded if asset in lineage), {})
 
 
 def _inputs(lineage: Mapping[str, Any], shown: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int | None]]:

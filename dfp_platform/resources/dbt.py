@@ -20,9 +20,12 @@ from dfp_platform.errors import ConfigurationError, PermanentError
 from dfp_platform.resources.dagster_internals import output_with_content, path_of, step_graph
 from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.lake import LakeResource, content_at
+from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 
 PROJECT = PROJECT_ROOT / "dbt_project"
+_PROJECT = "dbt_project"
+"""In the lineage of a table: which version of the project, and of dbt, built it."""
 
 
 class DbtResource(dg.ConfigurableResource):
@@ -41,12 +44,19 @@ class DbtResource(dg.ConfigurableResource):
         """
         lineage: dict[str, str] = {}
         with self.lake.store.transaction(self.lake.ref, message="dbt build", metadata=lineage) as branch:
-            events = [self._located(context, event, branch) for event in self._invoke(context, branch)]
+            stale = self._built_by_another_project(map(path_of, context.selected_asset_keys), branch)
+            invoked = self._invoke(context, branch, ["build", *(["--full-refresh"] if stale else [])])
+            events = [self._located(context, event, branch) for event in invoked]
             made = [context.asset_key_for_output(e.output_name) for e in events if isinstance(e, dg.Output)]
             lineage["lineage"] = json.dumps(self._lineage(context, branch, map(path_of, made)), sort_keys=True)
         yield from events
 
-    def _invoke(self, context: dg.AssetExecutionContext, branch: str) -> Iterator[Any]:
+    def _built_by_another_project(self, assets: Iterable[str], branch: str) -> bool:
+        """Whether rows stand there that an older version of the SQL made: then no increment may be added to them."""
+        built_by = {lineage_at(self.lake.store, branch, asset).get(_PROJECT) for asset in assets}
+        return bool(built_by - {None, _fingerprint(settings().engine)})
+
+    def _invoke(self, context: dg.AssetExecutionContext, branch: str, arguments: list[str]) -> Iterator[Any]:
         target = settings().home / "dbt" / "runs" / context.run.run_id
         target.mkdir(parents=True, exist_ok=True)
         parsed = manifest().with_name("partial_parse.msgpack")
@@ -57,7 +67,7 @@ class DbtResource(dg.ConfigurableResource):
                 project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt(), target=engine.name
             )
             with _environment(engine.environment):
-                invocation = cli.cli(["build"], context=context, raise_on_error=False, target_path=target)
+                invocation = cli.cli(arguments, context=context, raise_on_error=False, target_path=target)
             yield from invocation.stream()
         _refuse_unbuilt(invocation)
         shutil.rmtree(target, ignore_errors=True)  # logs of a failed build stay
@@ -86,6 +96,7 @@ class DbtResource(dg.ConfigurableResource):
         return {
             asset: {
                 "code_version": graph.code_versions.get(asset),
+                _PROJECT: _fingerprint(settings().engine),
                 "inputs": {dep: content_at(self.lake.store, branch, dep) for dep in graph.dependencies.get(asset, ())},
             }
             for asset in made

@@ -32,6 +32,7 @@ def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
     catalog.create_namespace("raw")
     for device in sample.DEVICES:
         rows = pl.concat(list(sample.batches(device, rows=300, seed=3)))
+        rows = rows.with_columns(load_id=pl.lit(f"0001-{device}"))
         rows.write_parquet(folder / f"{device}.parquet")
         schema = rows.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         table = catalog.create_table(f"raw.kronodroid_{device}", schema=schema)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -16,65 +16,11 @@ from polars.testing import assert_frame_equal
 from dfp_platform.catalog import open_catalog
 from dfp_platform.ingest import sample
 from dfp_platform.ingest.columns import landed_schema
-from dfp_platform.lake import open_lake
-from dfp_platform.lake.interface import Lake
 from dfp_platform.schemas import FEATURE_PREFIXES, LEAKING_COLUMNS, MAIN
+from tests.dbt_warehouse import PROJECT, RUN, Warehouse
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECT = ROOT / "dbt_project"
-REAL = ROOT.parent / "shared" / "kronodroid" / "real_device_2019.csv"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "kronodroid" / "real_device_2019.csv"
 ROWS = 700
-RUN = "run-1"
-
-
-@dataclass
-class Warehouse:
-    """A lake with landed apps on `main` and a branch that dbt builds on."""
-
-    folder: Path
-    events: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.lake: Lake = open_lake(str(self.folder / "lake"), create=True)
-
-    def land(self, apps: Mapping[str, pl.DataFrame]) -> None:
-        """Register parquet files without field ids, as ingest does, and fork the branch."""
-        catalog = open_catalog(self.lake, MAIN)
-        catalog.create_namespace("raw")
-        for device, rows in apps.items():
-            path = self.folder / f"{device}.parquet"
-            rows.write_parquet(path)
-            schema = rows.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-            table = catalog.create_table(f"raw.kronodroid_{device}", schema=schema)
-            if len(rows):
-                table.add_files([str(path)])
-        self.lake.create_branch(RUN)
-
-    def dbt(self, *arguments: str, ref: str = RUN, passes: bool = True) -> dict[str, str]:
-        """Run a dbt command with the profile of the project; return the status of each node."""
-        from dbt.cli.main import dbtRunner
-
-        places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-        outputs = ["--target-path", str(self.folder / "target"), "--quiet", "--log-level-file", "none"]
-        self.events.clear()
-        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
-            warnings.simplefilter("ignore")  # dbt's own, of its own dependencies
-            environment.setenv("DFP_LAKE", self.lake.uri)
-            environment.setenv("DFP_REF", ref)
-            runner = dbtRunner(callbacks=[lambda event: self.events.append(event.info.name)])
-            outcome = runner.invoke([*arguments, *places, *outputs])
-        results = getattr(outcome.result, "results", ())
-        statuses = {result.node.name: str(result.status) for result in results}
-        failures = [(result.node.name, result.message) for result in results if str(result.status) in ("error", "fail")]
-        assert outcome.success is passes, outcome.exception or failures
-        return {name: status for name, status in statuses.items() if status != "no-op"}  # exposures: nothing to build
-
-    def table(self, name: str, ref: str = RUN) -> pl.DataFrame:
-        return pl.from_arrow(open_catalog(self.lake, ref).load_table(name).scan().to_arrow())  # type: ignore[return-value]
-
-    def tables(self, ref: str = RUN) -> set[str]:
-        paths = [found.path for found in self.lake.list(ref, "tables/")]
-        return {path.removeprefix("tables/") for path in paths if not path.endswith("=namespace")}
 
 
 def generated(device: str, rows: int = ROWS) -> pl.DataFrame:
@@ -111,6 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, apps: Mapping[str, pl.DataFr
     warehouse = Warehouse(tmp_path_factory.mktemp("built"))
     warehouse.land(apps)
     warehouse.dbt("build")
+    shutil.copytree(warehouse.folder / "target" / "compiled", warehouse.folder / "compiled")  # of a build from nothing
     return warehouse
 
 
@@ -128,12 +75,10 @@ def test_a_build_makes_the_tables_of_staging_and_marts_on_its_branch_only(built:
 def test_the_training_set_has_the_agreed_columns_and_every_feature_in_order(built: Warehouse):
     columns = built.table("marts.fct_training_dataset").columns
     features = [name for name in landed_schema() if name.startswith(FEATURE_PREFIXES)]
-    assert columns[:9] == [
-        "sha256", "package", "device", "malware", "mal_family", "highest_date", "split", "time_rank", "time_split",
-    ]  # fmt: skip
-    assert columns[9:] == features
+    assert columns[:7] == ["sha256", "package", "device", "malware", "mal_family", "highest_date", "split"]
+    assert columns[7:] == [*features, "load_id"]
     assert not LEAKING_COLUMNS & set(columns)
-    assert str(built.table("marts.fct_training_dataset").schema["time_rank"]) == "Int64"
+    assert str(built.table("marts.split_index").schema["time_rank"]) == "Int64"
 
 
 def test_every_app_is_trained_on_with_the_counts_it_landed_with(built: Warehouse, apps: Mapping[str, pl.DataFrame]):
@@ -163,12 +108,14 @@ def split_by_rule(sha256: str) -> str:
 def check_splits(trained: pl.DataFrame, index: pl.DataFrame) -> None:
     """Hold both splits against the rule, written again in Python."""
     assert index["split"].to_list() == [split_by_rule(sha256) for sha256 in index["sha256"]]
-    for (device,), apps in trained.group_by("device"):
+    placed = trained.join(index.drop("split"), on=["sha256", "device"])
+    assert len(placed) == len(trained) == len(index)
+    for (device,), apps in placed.group_by("device"):
         ordered = apps.sort("highest_date", "sha256", nulls_last=True)
         assert ordered["time_rank"].to_list() == list(range(len(apps))), device
         past = -(-len(apps) * 7 // 10)
         assert ordered["time_split"].to_list() == ["past"] * past + ["future"] * (len(apps) - past), device
-    keys = ["sha256", "device", "split", "time_rank", "time_split"]
+    keys = ["sha256", "device", "split"]
     assert trained.select(keys).sort(keys).equals(index.select(keys).sort(keys))
 
 
@@ -184,7 +131,7 @@ def test_both_splits_follow_their_rules(built: Warehouse):
 def test_another_engine_makes_equal_rows_of_the_same_sql(built: Warehouse):
     import duckdb
 
-    compiled = built.folder / "target" / "compiled" / "dfp" / "models"
+    compiled = built.folder / "compiled" / "dfp" / "models"
     engine = duckdb.connect()
     for namespace in ("raw", "staging", "marts"):
         engine.execute(f"create schema {namespace}")
@@ -283,11 +230,12 @@ def test_the_real_rows_build_and_split_as_measured(tmp_path: Path):
     trained = warehouse.table("marts.fct_training_dataset")
     assert dict(trained["split"].value_counts().iter_rows()) == {"train": 1140, "validation": 247, "test": 235}
     assert trained["malware"].sum() == 169
-    future = trained.filter(pl.col("time_split") == "future")
+    index = warehouse.table("marts.split_index")
+    future = trained.join(index.filter(time_split="future"), on=["sha256", "device"])
     assert str(future["highest_date"].min()) == "2019-10-24"
     families = warehouse.table("marts.dim_malware_families")
     assert families.sort("apps", descending=True).row(0)[:2] == ("MobiDash", 78)
-    check_splits(trained, warehouse.table("marts.split_index"))
+    check_splits(trained, index)
 
 
 def test_dagster_finds_the_agreed_asset_keys_and_blocking_checks(built: Warehouse):
@@ -310,7 +258,7 @@ def test_dagster_finds_the_agreed_asset_keys_and_blocking_checks(built: Warehous
         if spec.asset_key.to_user_string() == "tables/marts/fct_training_dataset"
     }
     assert training["no_leaking_column_is_trained_on"] is True
-    assert len(training) >= 8
+    assert len(training) >= 7
     assert all(training.values())
 
 
@@ -320,18 +268,17 @@ def test_every_singular_test_fails_on_what_it_is_there_to_find(built: Warehouse)
     trained = catalog.load_table("marts.fct_training_dataset")
     rows = built.table("marts.fct_training_dataset").head(50)
     odd = pl.int_range(pl.len()) % 2
-    flipped = rows.with_columns(
-        time_split=pl.when(odd == 1).then(pl.lit("past")).otherwise(pl.lit("future")),
-        highest_date=pl.date(2010 + odd, 1, 1),
-    )
+    flipped = rows.with_columns(highest_date=pl.date(2010 + odd, 1, 1))
     with trained.update_schema(allow_incompatible_changes=True) as update:
         update.delete_column("sys_read")
         update.rename_column("sys_write", "app_scanners")
     flipped = flipped.drop("sys_read").rename({"sys_write": "app_scanners"})
     trained.overwrite(flipped.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(trained.schema().as_arrow()))
     index = catalog.load_table("marts.split_index")
+    younger = flipped.filter(pl.col("highest_date").dt.year() == 2011)["sha256"]
     both = built.table("marts.split_index").with_columns(
-        split=pl.when(pl.col("device") == "emulator").then(pl.lit("test")).otherwise(pl.lit("train"))
+        split=pl.when(pl.col("device") == "emulator").then(pl.lit("test")).otherwise(pl.lit("train")),
+        time_split=pl.when(pl.col("sha256").is_in(younger.implode())).then(pl.lit("past")).otherwise(pl.lit("future")),
     )
     index.overwrite(both.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(index.schema().as_arrow()))
     staged = catalog.load_table("staging.stg_kronodroid__combined")
@@ -352,6 +299,7 @@ def test_every_singular_test_fails_on_what_it_is_there_to_find(built: Warehouse)
         "labels_agree_with_the_scanners": "warn",
         "no_leaking_column_is_trained_on": "fail",
         "past_is_older_than_future": "fail",
+        "training_set_and_index_agree_on_the_split": "fail",
         "training_set_holds_every_app": "fail",
     }
 

@@ -8,18 +8,30 @@ import signal
 import threading
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 from pyarrow import parquet
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.errors import CorruptLakeError, InputError, NotFoundError
-from dfp_platform.ingest import DATASETS, bars, land, landed_rows, origin, pipeline, register
+from dfp_platform.ingest import DATASETS, bars, landed_rows, origin, pipeline, register
 from dfp_platform.ingest import parquet as landed_parquet
 from dfp_platform.ingest.columns import arrow_schema
 from dfp_platform.ingest.sample import batches, write_csv
 from dfp_platform.lake import open_lake
-from tests.ingest_files import REAL, edited, read_rows, sample_rows, without, write_rows, zipped, zipped_bytes
+from tests.ingest_files import (
+    REAL,
+    edited,
+    lander,
+    read_rows,
+    rows_at,
+    sample_rows,
+    without,
+    write_rows,
+    zipped,
+    zipped_bytes,
+)
 
 DEVICE, EMULATOR = DATASETS
 
@@ -33,18 +45,7 @@ def lake(tmp_path):
 
 @pytest.fixture
 def landed(lake, tmp_path):
-    """Lands with the small things filled in."""
-
-    def call(source="sample", dataset=DEVICE, *, branch="main", **options):
-        defaults = {"sample_rows": 50, "seed": 7, "cache": tmp_path / "cache"}
-        return land(lake, branch, dataset, source=str(source), **defaults | options)
-
-    return call
-
-
-def rows_at(lake, ref, dataset=DEVICE):
-    files = [stat.path for stat in lake.list(ref, f"raw/{dataset}/") if stat.path.endswith(".parquet")]
-    return pl.concat(pl.read_parquet(io.BytesIO(lake.read(ref, path))) for path in files)
+    return lander(lake, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -59,13 +60,15 @@ def test_a_sample_lands_as_parquet_and_origin_in_one_commit(lake, landed, datase
     assert landing.files == (f"raw/{dataset}/part-00000.parquet",)
     assert landing.bytes == lake.stat("main", landing.files[0]).size
     assert (landing.rows, landing.source, landing.synthetic, landing.changed) == (50, "sample", True, True)
-    assert_frame_equal(rows_at(lake, "main", dataset), pl.concat(batches(DATASETS[dataset], rows=50, seed=7)))
+    landed_rows = rows_at(lake, "main", dataset)
+    assert_frame_equal(landed_rows.drop("load_id"), pl.concat(batches(DATASETS[dataset], rows=50, seed=7)))
+    assert landed_rows["load_id"].unique().to_list() == [landing.load_id]
     assert "synthetic" in lake.show("main").message
 
 
 def test_landed_files_have_the_columns_and_types_of_the_contract_and_no_other(lake, landed):
     schema = parquet.read_schema(io.BytesIO(lake.read("main", landed().files[0])))
-    assert schema.remove_metadata() == arrow_schema()
+    assert schema.remove_metadata() == arrow_schema().append(pa.field("load_id", pa.string()))
 
 
 def test_what_is_synthetic_says_so_in_its_origin(lake, landed):
@@ -101,7 +104,7 @@ def test_large_landings_are_several_files_in_row_order(lake, landed, monkeypatch
     assert [path[-18:] for path in landing.files] == [f"part-{i:05d}.parquet" for i in range(3)]
     sizes = [parquet.ParquetFile(io.BytesIO(lake.read("main", path))).metadata for path in landing.files]
     assert [size.num_rows for size in sizes] == [2_000, 2_000, 1_500]
-    assert_frame_equal(rows_at(lake, "main"), pl.concat(batches("real_device", rows=5_500, seed=7)))
+    assert_frame_equal(rows_at(lake, "main").drop("load_id"), pl.concat(batches("real_device", rows=5_500, seed=7)))
 
 
 def test_a_csv_and_a_zip_of_it_land_the_same_bytes(lake, landed, tmp_path):
@@ -120,7 +123,7 @@ def test_a_csv_and_a_zip_of_it_land_the_same_bytes(lake, landed, tmp_path):
 def test_a_file_leaves_the_emulator_empty_with_its_schema(lake, landed, tmp_path):
     landing = landed(write_csv(tmp_path / "apps.csv", rows=30, seed=7), EMULATOR)
     assert (landing.rows, len(landing.files)) == (0, 1)
-    assert rows_at(lake, "main", EMULATOR).shape == (0, 486)
+    assert rows_at(lake, "main", EMULATOR).shape == (0, 487)
     assert not origin(lake, "main", EMULATOR).synthetic
 
 
@@ -128,7 +131,7 @@ def test_origins_hold_no_time_and_no_path_of_this_machine(lake, landed, tmp_path
     landed(write_csv(tmp_path / "apps.csv", rows=30, seed=7))
     text = lake.read("main", f"raw/{DEVICE}/origin.json").decode()
     assert str(tmp_path) not in text
-    assert sorted(json.loads(text)) == ["files", "mended", "note", "rows", "source", "synthetic"]
+    assert sorted(json.loads(text)) == ["files", "load_id", "mended", "note", "rows", "source", "synthetic"]
 
 
 def locked(archive):
@@ -366,7 +369,7 @@ def test_rows_of_a_file_can_be_read_as_they_would_land_without_landing_them(lake
     tables = list(landed_rows(path))
     landed(path)
     assert tables[0].schema == arrow_schema()
-    assert_frame_equal(pl.DataFrame(pl.from_arrow(tables[0])), rows_at(lake, "main"))
+    assert_frame_equal(pl.DataFrame(pl.from_arrow(tables[0])), rows_at(lake, "main").drop("load_id"))
     with pytest.raises(InputError, match="'Malware': '2'"):
         list(landed_rows(write_rows(tmp_path / "bad.csv", edited(read_rows(path), {(4, "Malware"): "2"}))))
 

@@ -1,14 +1,14 @@
+{{ config(materialized='incremental', unique_key=['sha256', 'device'], meta={'by_load': true}) }}
+{%- set apps = ref('stg_kronodroid__combined') %}
 select
-  app.sha256,
-  app.package,
-  app.device,
-  app.malware,
-  app.mal_family,
-  app.highest_date,
-  place.split,
-  place.time_rank,
-  place.time_split
-  {{ and_feature_columns(ref('stg_kronodroid__combined'), alias='app') }}
-from {{ ref('stg_kronodroid__combined') }} as app
-inner join {{ ref('split_index') }} as place
-  on app.sha256 = place.sha256 and app.device = place.device
+  sha256,
+  package,
+  device,
+  malware,
+  mal_family,
+  highest_date,
+  {{ split_of('sha256') }} as split
+  {{ and_feature_columns(apps) }},
+  load_id
+from {{ apps }}
+{{- where_new_load(new_loads([apps])) }}

@@ -30,7 +30,7 @@ def deliver(request: Request) -> Delivery:
     files = [fetched(request, name) for name in ARCHIVES[request.device]]
     tables = [only_table(_place(request, name)) for name in ARCHIVES[request.device]]
     return public.delivery(
-        "archives", request.device, tables, files, note="the publishers' archives, github.com/aleguma/kronodroid"
+        "archives", request, tables, files, note="the publishers' archives, github.com/aleguma/kronodroid"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def deliver(request: Request) -> Delivery:
     if request.device != "real_device":
         return Delivery(Origin("file", synthetic=False, note=f"{path.name} holds the real device only"), iter(()))
     origin = Origin("file", synthetic=False, files=(input_file(path),), note=f"rows of {path.name}")
-    return Delivery(origin, _batches(path))
+    return Delivery(origin, _batches(path, request.new_syscalls))
 
 
 def landed_rows(path: Path, *, implausible_dates: ImplausibleDates = "null") -> Iterator[pa.Table]:
@@ -40,10 +40,10 @@ def landed_rows(path: Path, *, implausible_dates: ImplausibleDates = "null") -> 
         yield rows.to_arrow().cast(arrow_schema())
 
 
-def _batches(path: Path) -> Iterator[Batch]:
+def _batches(path: Path, new_syscalls: Sequence[str] = ()) -> Iterator[Batch]:
     table = only_table(path) if is_zip(path) else csv_table(path.name, lambda: path.open("rb"))
     with whole(path.name):
-        yield from batches(table)
+        yield from batches(table, new_syscalls=new_syscalls)
 
 
 def _present(path: Path | None) -> Path:

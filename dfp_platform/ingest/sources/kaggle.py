@@ -42,4 +42,4 @@ def deliver(request: Request) -> Delivery:
             hint="the data set was published anew in another form: use source=archives",
             file=target.name,
         )
-    return public.delivery("kaggle", request.device, found, [read], note=f"Kaggle data set {DATASET}")
+    return public.delivery("kaggle", request, found, [read], note=f"Kaggle data set {DATASET}")

@@ -54,6 +54,7 @@ class Request:
         kaggle_token: secret for Kaggle; never stored.
         endpoints: where downloads come from.
         progress: told how far downloads are.
+        new_syscalls: system calls that files may count beyond the known ones, by their published names.
     """
 
     device: str
@@ -64,6 +65,7 @@ class Request:
     kaggle_token: str | None = None
     endpoints: Endpoints = field(default_factory=Endpoints)
     progress: Progress = silent
+    new_syscalls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

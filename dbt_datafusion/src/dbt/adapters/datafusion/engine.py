@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 from dbt.adapters.datafusion import docs, scan, write
@@ -33,6 +33,12 @@ _MISSING_TABLE = re.compile(r"table '(?P<name>.+)' not found")
 _STAGED = "__dbt_staged"
 """Schema of the session for rows that are in no table."""
 
+_Frame: TypeAlias = tuple[str, frozenset[str] | None, str | None]
+"""Which rows: of which metadata file, of which data files, and the name of their column that says so."""
+
+_FRAMES = 64
+"""How many plans of tables an engine keeps."""
+
 _ONLY_QUERIES = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
 
@@ -49,6 +55,7 @@ class Engine:
         self._session = _session(credentials)
         self._staging = Staging(credentials.spill_folder)
         self._planning = RLock()
+        self._frames: dict[_Frame, DataFrame] = {}
 
     def plan(self, sql: str) -> DataFrame:
         """Plan one query.
@@ -128,8 +135,18 @@ class Engine:
         return name[-2], name[-1]
 
     def scan(self, table: Table, *, only: set[str] | None = None, file_column: str | None = None) -> DataFrame:
-        """The rows of a table as it was loaded; see `scan.frame`."""
-        return scan.frame(self._session, table, self._staging, only=only, file_column=file_column)
+        """The rows of a table as it was loaded; see `scan.frame`.
+
+        A frame is a plan over files that never change, so that of the same metadata is not made twice.
+        """
+        key = (table.metadata_location, frozenset(only) if only is not None else None, file_column)
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = scan.frame(self._session, table, self._staging, only=only, file_column=file_column)
+            if len(self._frames) >= _FRAMES:
+                self._frames.clear()
+            self._frames[key] = frame
+        return frame
 
     @contextmanager
     def registered(self, frame: DataFrame) -> Iterator[str]:
