@@ -19,7 +19,7 @@ from dfp_platform.resources.engines import ENGINES
 from tests.e2e.conftest import environment_for
 from tests.integration.test_dbt_project import PROJECT, REAL, Warehouse, generated, real_apps
 
-KEYS = ("sha256", "device", "mal_family")
+KEYS = ("month", "sha256", "device", "malware", "mal_family")
 """What names a row, in every table that the project makes."""
 
 pytestmark = pytest.mark.timeout(900)
@@ -96,7 +96,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 def test_datafusion_spark_and_duckdb_make_equal_rows(built: Warehouse):
     mine = built_in_lake(built, "datafusion")
-    assert len(mine) == 7
+    assert len(mine) == 8
     for engine, tables in (("spark", built_in_lake(built, "spark")), ("duckdb", built_in_duckdb(built))):
         assert tables.keys() == mine.keys(), engine
         for name, rows in mine.items():
@@ -120,5 +120,5 @@ def test_a_run_on_another_engine_makes_the_same_contents(tmp_path: Path):
         lake = open_lake(tmp_path / ".dfp" / "lake")
         catalog = open_catalog(lake)
         found[engine] = {".".join(name): catalog.pointer(name).content for name in catalog.all_tables()}
-    assert len(found["spark"]) == 9
+    assert len(found["spark"]) == 10
     assert found["spark"] == found["datafusion"]

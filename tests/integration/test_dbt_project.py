@@ -66,7 +66,13 @@ def test_a_build_makes_the_tables_of_staging_and_marts_on_its_branch_only(built:
     staging = {f"staging/stg_kronodroid__{name}" for name in ("real_device", "emulator", "combined")}
     marts = {
         f"marts/{name}"
-        for name in ("fct_malware_samples", "dim_malware_families", "fct_training_dataset", "split_index")
+        for name in (
+            "fct_malware_samples",
+            "dim_malware_families",
+            "fct_training_dataset",
+            "split_index",
+            "fct_apps_by_month",
+        )
     }
     assert built.tables() == raw | staging | marts
     assert built.tables(MAIN) == raw
@@ -144,12 +150,12 @@ def test_another_engine_makes_equal_rows_of_the_same_sql(built: Warehouse):
         "staging/stg_kronodroid__combined",
     ]
     order += [f"marts/{name}" for name in ("split_index", "fct_training_dataset", "fct_malware_samples")]
-    for model in [*order, "marts/dim_malware_families"]:
+    for model in [*order, "marts/dim_malware_families", "marts/fct_apps_by_month"]:
         name = model.replace("/", ".")
         engine.execute(f"create table {name} as {(compiled / f'{model}.sql').read_text()}")
         theirs = pl.from_arrow(engine.sql(f"from {name}").to_arrow_table())
         mine = built.table(name)
-        keys = [key for key in ("sha256", "device", "mal_family") if key in mine.columns]
+        keys = [key for key in ("month", "sha256", "device", "malware", "mal_family") if key in mine.columns]
         assert mine.columns == theirs.columns, model
         assert_frame_equal(mine.sort(keys), theirs.sort(keys), check_exact=True, check_dtypes=False)
     engine.close()
@@ -289,14 +295,19 @@ def test_every_singular_test_fails_on_what_it_is_there_to_find(built: Warehouse)
         perm_normal=pl.col("perm_normal") + 1,
     )
     staged.overwrite(apps.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(staged.schema().as_arrow()))
+    months = catalog.load_table("marts.fct_apps_by_month")
+    miscounted = built.table("marts.fct_apps_by_month").with_columns(apps=pl.col("apps") + 1)
+    months.overwrite(miscounted.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(months.schema().as_arrow()))
     statuses = built.dbt("test", "--select", "test_type:singular", ref="broken", passes=False)
     assert statuses == {
+        "a_month_counts_its_apps": "fail",
         "an_app_has_one_label": "fail",
         "an_app_has_one_split": "fail",
         "counts_add_up": "fail",
         "every_feature_is_trained_on": "fail",
         "hash_split_keeps_its_shares": "warn",
         "labels_agree_with_the_scanners": "warn",
+        "months_and_the_undated_are_all_apps": "warn",
         "no_leaking_column_is_trained_on": "fail",
         "past_is_older_than_future": "fail",
         "training_set_and_index_agree_on_the_split": "fail",
