@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from dfp_platform import __version__
-from dfp_platform.cli import catalog, demo, lake, lake_care, lake_history, lake_writes, questions, runs, serve, spark
+from dfp_platform.cli import (
+    backfill,
+    catalog,
+    demo,
+    lake,
+    lake_care,
+    lake_history,
+    lake_writes,
+    questions,
+    runs,
+    serve,
+    spark,
+)
 
 app = typer.Typer(
     name="dfp",
@@ -36,6 +48,7 @@ def dfp(
 
 demo.register(app)
 runs.register(app)
+backfill.register(app)
 questions.register(app)
 serve.register(app)
 for family in (lake_history, lake_writes, lake_care):

@@ -19,6 +19,16 @@ def graph() -> Graph:
     return graph_of(defs.resolve_asset_graph())
 
 
+def partitions() -> dict[str, list[str]]:
+    """The partition keys of each partitioned asset, in order."""
+    from dfp_platform.definitions import defs
+    from dfp_platform.resources.dagster_internals import path_of
+
+    assets = defs.resolve_asset_graph()
+    keyed = {path_of(key): assets.get(key).partitions_def for key in assets.materializable_asset_keys}
+    return {asset: list(found.get_partition_keys()) for asset, found in keyed.items() if found is not None}
+
+
 def instance() -> AbstractContextManager[DagsterInstance]:
     """Dagster's records of this project, wherever the command was called."""
     from dfp_platform.resources.dagster_internals import project_instance

@@ -15,6 +15,7 @@ from dfp_platform.errors import HeldBackError
 
 if TYPE_CHECKING:
     from dfp_platform.publishing.launch import RunOutcome
+    from dfp_platform.resources.dagster_partitions import Span
 
 Branch = Annotated[str | None, typer.Option(help="Publish to this branch instead of the configured one.")]
 Base = Annotated[
@@ -111,12 +112,21 @@ def features(branch: Branch = None, base: Base = None, as_json: Json = False) ->
     report(launched(chosen(_dependencies(), select=["features"]), branch=branch, base=base), as_json=as_json)
 
 
-def launched(keys: list[str] | None, *, branch: str | None = None, base: str | None = None) -> RunOutcome:
+def launched(
+    keys: list[str] | None, *, branch: str | None = None, base: str | None = None, partitions: Span | None = None
+) -> RunOutcome:
     """Run the assets here and tell about it on stderr."""
     from dfp_platform.publishing.launch import run_job
 
     with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
-        return run_job(selection=keys, branch=branch, base=base, run_config=run_config(), progress=narrator)
+        return run_job(
+            selection=keys,
+            branch=branch,
+            base=base,
+            partitions=partitions,
+            run_config=run_config(),
+            progress=narrator,
+        )
 
 
 def run_config() -> dict[str, Any]:

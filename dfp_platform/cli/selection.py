@@ -27,6 +27,29 @@ def named(pattern: str, dependencies: Dependencies) -> set[str]:
     return found
 
 
+def partitioned(name: str, partitions: Mapping[str, Sequence[str]]) -> str:
+    """The partitioned asset that a person means, by its key or the last part of it. Raises NotFoundError: none."""
+    found = [asset for asset in partitions if asset == name.strip("/") or asset.endswith(f"/{name.strip('/')}")]
+    if len(found) != 1:
+        hint = f"choose from: {', '.join(sorted(partitions))}"
+        raise NotFoundError(f"no partitioned asset is called {name}", hint=hint, asset=name)
+    return found[0]
+
+
+def between(partitions: Sequence[str], first: str | None, last: str | None) -> list[str]:
+    """Those of ordered partition keys that lie between two, both included; a key may be cut short (`2012-01`, `2012`).
+
+    Raises NotFoundError: there is none.
+    """
+    found = [
+        key for key in partitions if (first is None or key >= first) and (last is None or key[: len(last)] <= last)
+    ]
+    if not found:
+        known = f"{partitions[0]} to {partitions[-1]}"
+        raise NotFoundError(f"no partition lies between {first} and {last}", hint=f"there are {known}", first=first)
+    return found
+
+
 def upstream(names: Iterable[str], dependencies: Dependencies) -> set[str]:
     """`names` and everything they are made from."""
     reached, waiting = set(), [name for name in names if name in dependencies]

@@ -22,6 +22,7 @@ from dfp_platform.publishing.workers import WORKER_TAG, this_worker
 from dfp_platform.resources.dagster_internals import Graph, failed_steps, project_instance
 from dfp_platform.resources.dagster_judging import judge_here, repository_in
 from dfp_platform.resources.dagster_launching import launch_here, reexecute_here
+from dfp_platform.resources.dagster_partitions import Span, tags_of
 from dfp_platform.schemas import CommitId
 from dfp_platform.settings import PROJECT_ROOT, settings
 
@@ -66,6 +67,7 @@ def run_job(
     selection: Sequence[str] | None = None,
     branch: str | None = None,
     base: str | None = None,
+    partitions: Span | None = None,
     run_config: Mapping[str, Any] | None = None,
     progress: Progress = lambda event: None,
     instance: dg.DagsterInstance | None = None,
@@ -77,10 +79,12 @@ def run_job(
         selection: asset keys as paths, ``models/autoencoder``; None: everything.
         branch: branch to publish to; None: the configured one.
         base: an old ref to read; without `branch` such a run publishes nowhere.
+        partitions: which partitions of partitioned assets to make; None: all.
         progress: called with each Dagster event.
         instance: where the run is recorded; None: this project's.
     """
-    tags = {BRANCH_TAG: branch, BASE_TAG: base, WORKER_TAG: this_worker()}
+    asked = tags_of(partitions) if partitions else {}
+    tags = {BRANCH_TAG: branch, BASE_TAG: base, WORKER_TAG: this_worker(), **asked}
     chosen = [dg.AssetKey(path.split("/")) for path in selection] if selection is not None else None
     with _instance(instance) as recorded:
         return _followed(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from dfp_platform.lake.interface import Lake
 from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, latest_inputs, report_materialization
+from dfp_platform.resources.dagster_partitions import Span, latest_partition_versions
 from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import settings
 
 ABSENT = "absent"
 """Data version of an asset that the target does not hold."""
+
+_LOOKED_AT = 5_000
+"""Commits at the head of the target among which the one that wrote a partition is looked for."""
 
 
 def tell_truth(
@@ -61,6 +67,58 @@ def tell_truth(
         )
         reported.append(asset)
     return tuple(reported)
+
+
+def tell_partitions(instance: dg.DagsterInstance, lake: Lake, graph: Graph, *, at_most: int) -> dict[str, int]:
+    """Report, for each partition whose page differs from the configured branch, what that holds of it.
+
+    No run waits for this: a record takes Dagster some milliseconds, and a table has hundreds of partitions.
+
+    Args:
+        at_most: partitions that are reported in one call.
+    Returns:
+        How many partitions of which asset were reported.
+    """
+    from dfp_platform.catalog.partitions import partition_contents
+
+    target, told = settings().branch, dict[str, int]()
+    if target not in lake.branches():
+        return told
+    head = lake.resolve(target)
+    for asset in sorted(graph.partitioned):
+        held = {part: found.content for part, found in partition_contents(lake, head, asset).items()}
+        shown = latest_partition_versions(instance, asset)
+        wrong = [part for part in sorted(held.keys() | shown.keys()) if held.get(part, ABSENT) != shown.get(part)]
+        wrong = wrong[: at_most - sum(told.values())]
+        inputs = latest_data_versions(instance, graph.dependencies[asset])
+        lineages = lineage_of_partitions(lake, head, asset, wrong)
+        for part in wrong:
+            lineage = lineages.get(part, {})
+            report_materialization(
+                instance,
+                asset,
+                content=held.get(part, ABSENT),
+                code_version=lineage.get("code_version"),
+                inputs=_inputs(lineage, inputs),
+                metadata=_metadata(head, target, None),
+                partition=part,
+            )
+            told[asset] = told.get(asset, 0) + 1
+    return told
+
+
+def lineage_of_partitions(lake: Lake, ref: str, asset: str, partitions: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """As `lineage_at`, of each partition: from the newest commit that wrote it; without those that none is known of."""
+    waiting, found = set(partitions), dict[str, Mapping[str, Any]]()
+    for commit in islice(lake.log(ref), _LOOKED_AT if waiting else 0):
+        said = json.loads(commit.metadata.get("lineage", "{}")).get(asset)
+        if said is None:
+            continue
+        found |= {part: said for part in waiting if "partitions" not in said or part in Span(*said["partitions"])}
+        waiting -= found.keys()
+        if not waiting:
+            break
+    return found
 
 
 def _inputs(lineage: Mapping[str, Any], shown: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int | None]]:

@@ -45,12 +45,14 @@ class Graph:
         required: the blocking checks of each asset.
         code_versions: the declared code version of each asset that has one.
         local: by (asset, check), what a check looks at one by one, ``rows`` or ``partitions``: metadata `lake/local`.
+        partitioned: assets that are made partition by partition.
     """
 
     dependencies: Mapping[str, tuple[str, ...]]
     required: Mapping[str, tuple[str, ...]]
     code_versions: Mapping[str, str]
     local: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    partitioned: frozenset[str] = frozenset()
 
     def owner_of(self, path: str) -> str | None:
         """The asset that owns a lake path: the longest key that is the path or a folder above it."""
@@ -109,6 +111,7 @@ def graph_of(asset_graph: Any) -> Graph:
         required=required,
         code_versions={path_of(n.key): n.code_version for n in nodes if n.code_version},
         local=local,
+        partitioned=frozenset(path_of(n.key) for n in nodes if n.is_partitioned),
     )
 
 
@@ -208,10 +211,17 @@ def evaluations(instance: dg.DagsterInstance, run_id: str) -> list[Evaluation]:
             continue
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
-            contents[path_of(materialization.asset_key)] = (materialization.tags or {}).get(DATA_VERSION_TAG, "")
+            contents[path_of(materialization.asset_key)] = _content(materialization)
         else:
             found.append(_evaluation(event.asset_check_evaluation_data, contents))
     return found
+
+
+def _content(materialization: dg.AssetMaterialization) -> str:
+    """Content of the whole asset; the data version of a partition says only what that holds."""
+    if materialization.partition is not None and (whole := materialization.metadata.get("lake/content")):
+        return str(whole.value)
+    return (materialization.tags or {}).get(DATA_VERSION_TAG, "")
 
 
 def _evaluation(data: Any, contents: Mapping[str, str]) -> Evaluation:
@@ -288,11 +298,14 @@ def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str
 
 
 def latest_data_versions(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """What each asset's page shows: data version and storage id of its latest materialization, if it has one."""
+    """What each asset's page shows: data version and storage id of its latest materialization, if it has one.
+
+    Assets whose latest is of a partition are left out: it does not speak of the whole.
+    """
     shown: dict[str, tuple[str, int]] = {}
     for record in instance.get_asset_records([key_of(asset) for asset in assets]):
         latest = record.asset_entry.last_materialization_record
-        if latest is not None and latest.asset_materialization is not None:
+        if latest is not None and latest.asset_materialization is not None and latest.partition_key is None:
             tags = latest.asset_materialization.tags or {}
             shown[path_of(record.asset_entry.asset_key)] = (tags.get(DATA_VERSION_TAG, ""), latest.storage_id)
     return shown
@@ -310,19 +323,20 @@ def latest_inputs(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[s
     return shown
 
 
-def report_materialization(
-    instance: dg.DagsterInstance,
+def materialization(
     asset: str,
     *,
     content: str,
     code_version: str | None,
     inputs: Mapping[str, tuple[str, int | None]],
     metadata: Mapping[str, Any],
-) -> None:
-    """Tell an asset's page what the lake holds.
+    partition: str | None = None,
+) -> dg.AssetMaterialization:
+    """What an asset's page shall say that the lake holds.
 
     Args:
         inputs: data version and event (storage id) of each asset it was made from.
+        partition: the partition that it is about; `content` is then that of the partition.
     """
     tags = {DATA_VERSION_TAG: content, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     if code_version or inputs:
@@ -331,7 +345,12 @@ def report_materialization(
     for dep, (version, event) in inputs.items():
         tags[get_input_data_version_tag(key_of(dep))] = version
         tags[get_input_event_pointer_tag(key_of(dep))] = "NULL" if event is None else str(event)
-    instance.report_runless_asset_event(dg.AssetMaterialization(key_of(asset), metadata=metadata, tags=tags))
+    return dg.AssetMaterialization(key_of(asset), metadata=metadata, tags=tags, partition=partition)
+
+
+def report_materialization(instance: dg.DagsterInstance, asset: str, **stated: Any) -> None:
+    """Tell an asset's page what the lake holds; arguments are those of `materialization`."""
+    instance.report_runless_asset_event(materialization(asset, **stated))
 
 
 def project_instance(root: Path, storage: Path) -> dg.DagsterInstance:

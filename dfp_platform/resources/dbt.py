@@ -17,7 +17,14 @@ import dagster as dg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from dfp_platform.errors import ConfigurationError, PermanentError
-from dfp_platform.resources.dagster_internals import output_with_content, path_of, step_graph
+from dfp_platform.resources.dagster_internals import (
+    latest_data_versions,
+    materialization,
+    output_with_content,
+    path_of,
+    step_graph,
+)
+from dfp_platform.resources.dagster_partitions import Span, partitions_of, span_of
 from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.resources.lineage import lineage_at
@@ -43,18 +50,24 @@ class DbtResource(dg.ConfigurableResource):
             PermanentError: a model could not be built; the branch is as it was.
         """
         lineage: dict[str, str] = {}
+        span = _span(context)
+        start = self.lake.store.resolve(self.lake.ref)
         with self.lake.store.transaction(self.lake.ref, message="dbt build", metadata=lineage) as branch:
-            stale = self._built_by_another_project(map(path_of, context.selected_asset_keys), branch)
-            invoked = self._invoke(context, branch, ["build", *(["--full-refresh"] if stale else [])])
-            events = [self._located(context, event, branch) for event in invoked]
-            made = [context.asset_key_for_output(e.output_name) for e in events if isinstance(e, dg.Output)]
-            lineage["lineage"] = json.dumps(self._lineage(context, branch, map(path_of, made)), sort_keys=True)
-        yield from events
+            events = list(self._invoke(context, branch, [*_times(context, span), *self._anew(context, branch, span)]))
+            made = [path_of(context.asset_key_for_output(e.output_name)) for e in events if isinstance(e, dg.Output)]
+            told = self._lineage(context, branch, made)
+            if span is not None:
+                parts = (asset for asset in made if content_at(self.lake.store, start, asset))  # others are built whole
+                told |= {asset: told[asset] | {"partitions": [span.first, span.last]} for asset in parts}
+            lineage["lineage"] = json.dumps(told, sort_keys=True)
+        for event in events:
+            yield from self._located(context, event, told, span) if isinstance(event, dg.Output) else [event]
 
-    def _built_by_another_project(self, assets: Iterable[str], branch: str) -> bool:
-        """Whether rows stand there that an older version of the SQL made: then no increment may be added to them."""
-        built_by = {lineage_at(self.lake.store, branch, asset).get(_PROJECT) for asset in assets}
-        return bool(built_by - {None, _fingerprint(settings().engine)})
+    def _anew(self, context: dg.AssetExecutionContext, branch: str, span: Span | None) -> list[str]:
+        """Tables that an older version of the SQL made get no increment; single partitions are whole in themselves."""
+        assets = map(path_of, context.selected_asset_keys)
+        built_by = {lineage_at(self.lake.store, branch, asset).get(_PROJECT) for asset in assets if span is None}
+        return ["--full-refresh"] if built_by - {None, _fingerprint(settings().engine)} else []
 
     def _invoke(self, context: dg.AssetExecutionContext, branch: str, arguments: list[str]) -> Iterator[Any]:
         target = settings().home / "dbt" / "runs" / context.run.run_id
@@ -67,28 +80,43 @@ class DbtResource(dg.ConfigurableResource):
                 project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt(), target=engine.name
             )
             with _environment(engine.environment):
-                invocation = cli.cli(arguments, context=context, raise_on_error=False, target_path=target)
+                invocation = cli.cli(["build", *arguments], context=context, raise_on_error=False, target_path=target)
             yield from invocation.stream()
         _refuse_unbuilt(invocation)
         shutil.rmtree(target, ignore_errors=True)  # logs of a failed build stay
 
-    def _located(self, context: dg.AssetExecutionContext, event: Any, branch: str) -> Any:
-        if not isinstance(event, dg.Output):
-            return event
-        asset = path_of(context.asset_key_for_output(event.output_name))
-        content = content_at(self.lake.store, branch, asset)
-        metadata = {
-            **event.metadata,
-            "lake/branch": self.lake.ref,
-            "lake/content": content,
-            **self._rows(asset, branch),
+    def _located(
+        self, context: dg.AssetExecutionContext, event: dg.Output, lineage: Mapping[str, Any], span: Span | None
+    ) -> Iterator[Any]:
+        """The output with its place in the lake; of a partitioned asset what each partition of the span holds."""
+        key = context.asset_key_for_output(event.output_name)
+        asset = path_of(key)
+        content = content_at(self.lake.store, self.lake.ref, asset)
+        metadata = {**event.metadata, "lake/branch": self.lake.ref, "lake/content": content}
+        if partitions_of(context, key) is None:
+            yield output_with_content(event.output_name, metadata=metadata | self._rows(asset), content=content)
+            return
+        shown = latest_data_versions(context.instance, list(lineage[asset]["inputs"]))
+        stated = {
+            "code_version": lineage[asset]["code_version"],
+            "inputs": {
+                dep: (v, shown[dep][1] if dep in shown else None) for dep, v in lineage[asset]["inputs"].items()
+            },
         }
-        return output_with_content(event.output_name, metadata=metadata, content=content)
+        if span is None:  # the pages of all partitions follow by `tell_partitions`: a record of each takes seconds
+            yield materialization(asset, content=content, metadata=metadata | self._rows(asset), **stated)
+            return
+        from dfp_platform.catalog.partitions import partition_contents
 
-    def _rows(self, asset: str, branch: str) -> dict[str, Any]:
+        for part, held in partition_contents(self.lake.store, self.lake.ref, asset).items():
+            if part in span:
+                rows = {"dagster/partition_row_count": held.rows}
+                yield materialization(asset, content=held.content, metadata=metadata | rows, partition=part, **stated)
+
+    def _rows(self, asset: str) -> dict[str, Any]:
         from dfp_platform.catalog import read_pointer
 
-        pointer = read_pointer(self.lake.store, branch, tuple(asset.split("/")[1:]))
+        pointer = read_pointer(self.lake.store, self.lake.ref, tuple(asset.split("/")[1:]))
         return {} if pointer is None else {"dagster/row_count": pointer.rows}
 
     def _lineage(self, context: dg.AssetExecutionContext, branch: str, made: Iterable[str]) -> dict[str, Any]:
@@ -101,6 +129,21 @@ class DbtResource(dg.ConfigurableResource):
             }
             for asset in made
         }
+
+
+def _span(context: dg.AssetExecutionContext) -> Span | None:
+    """The partitions that a step makes; None: all, as where it makes tables too that have none and are inputs."""
+    partitioned = [partitions_of(context, key) is not None for key in context.selected_asset_keys]
+    return span_of(context.run) if partitioned and all(partitioned) else None
+
+
+def _times(context: dg.AssetExecutionContext, span: Span | None) -> list[str]:
+    """What dbt is told of the time that the models shall be built for."""
+    if span is None:
+        return []
+    [definition, *_] = filter(None, (partitions_of(context, key) for key in context.selected_asset_keys))
+    begin, end = (definition.time_window_for_partition_key(key) for key in (span.first, span.last))
+    return ["--event-time-start", f"{begin.start:%Y-%m-%d}", "--event-time-end", f"{end.end:%Y-%m-%d}"]
 
 
 def manifest() -> Path:

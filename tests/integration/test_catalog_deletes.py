@@ -13,6 +13,7 @@ from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.typedef import Record
 
 from dfp_platform.catalog import open_catalog, overwrite
+from dfp_platform.catalog.partitions import partition_contents
 from dfp_platform.lake import open_lake
 
 APPS = pa.table({"sha256": ["a", "b", "c", "d"]})
@@ -86,6 +87,12 @@ def test_rows_behind_position_deletes_do_not_count(catalog):
     pointer = catalog.pointer("marts.apps")
     assert pointer.content == overwrite(catalog, "marts.anew", APPS.take([3, 2, 0])).content
     assert pointer.rows == 3
+
+
+def test_rows_behind_position_deletes_do_not_count_in_their_partition(catalog):
+    delete_positions(catalog.load_table("marts.apps"), 1)
+    (held,) = partition_contents(catalog.lake, "main", "tables/marts/apps").values()
+    assert (held.rows, held.content) == (3, catalog.pointer("marts.apps").content)
 
 
 def test_what_comes_after_position_deletes_is_counted_right(catalog):
