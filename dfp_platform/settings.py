@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
         "in_process", description="where the steps of a run execute"
     )
+    old_after_days: int = Field(
+        180, ge=0, description="days after which Dagster calls raw data and marts old; after twice as many, overdue"
+    )
     engine: Literal["datafusion", "spark"] = Field("datafusion", description="SQL engine that builds the tables")
     spark_master: str = Field("local[2]", description="with engine=spark: where Spark works, local[n] or spark://…")
     spark_memory: str = Field("2g", description="with engine=spark: memory of Spark's driver")

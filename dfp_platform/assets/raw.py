@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dfp_platform.assets.freshness import freshness
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.source import SourceResource
 
@@ -15,6 +16,7 @@ def raw_asset(dataset: str) -> dg.AssetsDefinition:
         key=["raw", dataset],
         group_name="raw",
         code_version="2",
+        freshness_policy=freshness(),
         kinds={"dlt", "parquet"},
         description=f"KronoDroid apps of the {dataset.removeprefix('kronodroid_').replace('_', ' ')}, as published.",
     )
@@ -52,6 +54,7 @@ def raw_table(dataset: str) -> dg.AssetsDefinition:
         deps=[["raw", dataset]],
         group_name="raw",
         code_version="1",
+        freshness_policy=freshness(),
         kinds={"iceberg"},
         description=f"Iceberg table over the parquet files of raw/{dataset}; nothing is copied.",
     )

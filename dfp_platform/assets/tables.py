@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
+from dfp_platform.assets.freshness import freshness
 from dfp_platform.ingest.contract import FIRST_DATE, LAST_DATE
 from dfp_platform.resources.dagster_internals import LOCAL
 from dfp_platform.resources.dbt import DbtResource, manifest
@@ -29,6 +30,11 @@ class TablesTranslator(DagsterDbtTranslator):
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return "tables"
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        marts = self.get_resource_props(manifest, unique_id)["schema"] == "marts"
+        return spec.replace_attributes(freshness_policy=freshness()) if marts else spec
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         return PARTITIONS.get(dbt_resource_props["config"].get("meta", {}).get("partitions", ""))

@@ -42,7 +42,8 @@ def backfill(
     if as_json:
         print_json([outcome for outcome, _ in ended])
     for (_, said), span in zip(ended, spans, strict=True):
-        (err() if said else out()).print(f"{span.first} to {span.last}: {said or 'published'}")
+        told = err() if said or as_json else out()
+        told.print(f"{span.first} to {span.last}: {said or 'published'}")
     if failed := sum(bool(said) for _, said in ended):
         raise HeldBackError(
             f"{failed} of {len(spans)} runs were not published",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.table.snapshots import Operation
 
@@ -336,3 +337,24 @@ def test_show_and_debug_work(project: Project, capsys: pytest.CaptureFixture[str
     project.dbt("show", "--inline", "select answer from {{ ref('apps') }}")
     assert "42" in capsys.readouterr().out
     project.dbt("debug")
+
+
+def test_a_source_is_as_fresh_as_its_last_snapshot(any_project: Project):
+    sources = """
+        sources:
+          - name: raw
+            schema: raw
+            tables: [{name: apps}, {name: never_written}]
+            config: {freshness: {warn_after: {count: 1, period: day}}}
+    """
+    any_project.write({"models/sources.yml": sources})
+    any_project.catalog.create_namespace("raw")
+    apps = pa.table({"id": [1]})
+    for name in ("apps", "never_written"):
+        any_project.catalog.create_table(f"raw.{name}", schema=apps.schema)
+    any_project.catalog.load_table("raw.apps").append(apps)
+    found = any_project.dbt("source", "freshness")
+    assert {name: str(result.status) for name, result in found.items()} == {"apps": "pass", "never_written": "warn"}
+    snapshot = any_project.catalog.load_table("raw.apps").current_snapshot()
+    assert snapshot is not None
+    assert found["apps"].max_loaded_at.timestamp() == snapshot.timestamp_ms / 1000

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from dbt.adapters.base import available
 from dbt.adapters.base.impl import ConstraintSupport
+from dbt.adapters.capability import Capability, CapabilityDict, CapabilitySupport, Support
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.datafusion import docs, scan, write
 from dbt.adapters.datafusion.column import DataFusionColumn
@@ -23,7 +25,10 @@ from dbt_common.contracts.constraints import ConstraintType
 if TYPE_CHECKING:
     import agate
     from dbt.adapters.base.column import Column as BaseColumn
+    from dbt.adapters.base.impl import FreshnessResponse
     from dbt.adapters.base.relation import BaseRelation, InformationSchema
+    from dbt.adapters.contracts.connection import AdapterResponse
+    from dbt.adapters.contracts.macros import MacroResolverProtocol
     from dbt_common.contracts.metadata import CatalogTable
 
 
@@ -36,6 +41,7 @@ class DataFusionAdapter(SQLAdapter):
     CONSTRAINT_SUPPORT = dict.fromkeys(ConstraintType, ConstraintSupport.NOT_SUPPORTED) | {
         ConstraintType.not_null: ConstraintSupport.ENFORCED
     }
+    _capabilities = CapabilityDict({Capability.TableLastModifiedMetadata: CapabilitySupport(support=Support.Full)})
 
     @classmethod
     def date_function(cls) -> str:
@@ -120,6 +126,16 @@ class DataFusionAdapter(SQLAdapter):
         with self.engine(f"docs of {relation}") as engine:
             table = write.load_if_exists(engine.catalog, _identifier(relation))
             return docs.single_catalog(table, database=engine.database) if table else None
+
+    def calculate_freshness_from_metadata(
+        self, source: BaseRelation, macro_resolver: MacroResolverProtocol | None = None
+    ) -> tuple[AdapterResponse | None, FreshnessResponse]:
+        """When a table last changed: the time of its current snapshot. One without a snapshot is infinitely old."""
+        with self.engine(f"freshness of {source}") as engine:
+            table = write.load_if_exists(engine.catalog, _identifier(source))
+        snapshot = table.current_snapshot() if table else None
+        changed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot else None
+        return None, self._create_freshness_response(changed, datetime.now(UTC))
 
     @available.parse_none
     def persist_relation_docs(self, relation: BaseRelation, comment: str | None, columns: dict[str, str]) -> None:

@@ -1,0 +1,13 @@
+"""How old assets may be before their pages say so. Nothing fails by it: the data set is static."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from dfp_platform.settings import settings
+
+
+def freshness() -> dg.FreshnessPolicy | None:
+    """Old after `Settings.old_after_days` without a run that made it, overdue after twice as many; None: never."""
+    days = timedelta(days=settings().old_after_days)
+    return dg.FreshnessPolicy.time_window(fail_window=2 * days, warn_window=days) if days else None
