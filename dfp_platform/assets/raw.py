@@ -59,11 +59,16 @@ def raw_table(dataset: str) -> dg.AssetsDefinition:
         description=f"Iceberg table over the parquet files of raw/{dataset}; nothing is copied.",
     )
     def registered(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+        from dfp_platform.catalog import open_catalog
+        from dfp_platform.catalog.describing import describe
         from dfp_platform.ingest import register
+        from dfp_platform.ingest.descriptions import DESCRIPTIONS
 
         asset = f"tables/raw/{dataset}"
-        written = register(lake.writer(context, asset), lake.ref, dataset)
-        return lake.materialized(asset, {"dagster/row_count": written.rows})
+        store = lake.writer(context, asset)
+        register(store, lake.ref, dataset)
+        describe(open_catalog(store, lake.ref), ("raw", dataset), DESCRIPTIONS)
+        return lake.materialized(asset, lake.table_metadata(asset))
 
     return registered
 

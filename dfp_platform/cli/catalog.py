@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from dfp_platform.cli.lake import opened
-from dfp_platform.cli.screen import err, print_json
+from dfp_platform.cli.screen import Json, err, print_json, print_table
+from dfp_platform.schemas import MAIN
+
+Ref = Annotated[str, typer.Option(help="A branch, tag or commit.")]
 
 app = typer.Typer(help="The lake's tables for Spark, Trino, DuckDB, PyIceberg …", no_args_is_help=True)
 
@@ -15,6 +18,23 @@ app = typer.Typer(help="The lake's tables for Spark, Trino, DuckDB, PyIceberg �
 @app.callback()
 def catalog() -> None:
     """The lake's tables for Spark, Trino, DuckDB, PyIceberg …"""
+
+
+@app.command()
+def describe(
+    table: Annotated[str, typer.Argument(help="Namespace and name: marts.fct_training_dataset.")],
+    ref: Ref = MAIN,
+    as_json: Json = False,
+) -> None:
+    """What a table holds: each column with its type and what it counts or says."""
+    from dfp_platform.catalog import open_catalog
+    from dfp_platform.catalog.describing import column_docs
+
+    columns = column_docs(open_catalog(opened(), ref), table)
+    if as_json:
+        print_json([{"column": name, "type": kind, "description": doc} for name, kind, doc in columns])
+    else:
+        print_table(["column", "type", "description"], columns)
 
 
 @app.command()

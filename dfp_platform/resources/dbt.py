@@ -25,6 +25,7 @@ from dfp_platform.resources.dagster_internals import (
     step_graph,
 )
 from dfp_platform.resources.dagster_partitions import Span, partitions_of, span_of
+from dfp_platform.resources.dbt_docs import describe_models
 from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.resources.lineage import lineage_at
@@ -55,6 +56,7 @@ class DbtResource(dg.ConfigurableResource):
         with self.lake.store.transaction(self.lake.ref, message="dbt build", metadata=lineage) as branch:
             events = list(self._invoke(context, branch, [*_times(context, span), *self._anew(context, branch, span)]))
             made = [path_of(context.asset_key_for_output(e.output_name)) for e in events if isinstance(e, dg.Output)]
+            describe_models(self.lake.store, branch, manifest(), made)
             told = self._lineage(context, branch, made)
             if span is not None:
                 parts = (asset for asset in made if content_at(self.lake.store, start, asset))  # others are built whole
@@ -94,7 +96,9 @@ class DbtResource(dg.ConfigurableResource):
         content = content_at(self.lake.store, self.lake.ref, asset)
         metadata = {**event.metadata, "lake/branch": self.lake.ref, "lake/content": content}
         if partitions_of(context, key) is None:
-            yield output_with_content(event.output_name, metadata=metadata | self._rows(asset), content=content)
+            yield output_with_content(
+                event.output_name, metadata=metadata | self.lake.table_metadata(asset), content=content
+            )
             return
         shown = latest_data_versions(context.instance, list(lineage[asset]["inputs"]))
         stated = {
@@ -104,7 +108,7 @@ class DbtResource(dg.ConfigurableResource):
             },
         }
         if span is None:  # the pages of all partitions follow by `tell_partitions`: a record of each takes seconds
-            yield materialization(asset, content=content, metadata=metadata | self._rows(asset), **stated)
+            yield materialization(asset, content=content, metadata=metadata | self.lake.table_metadata(asset), **stated)
             return
         from dfp_platform.catalog.partitions import partition_contents
 
@@ -112,12 +116,6 @@ class DbtResource(dg.ConfigurableResource):
             if part in span:
                 rows = {"dagster/partition_row_count": held.rows}
                 yield materialization(asset, content=held.content, metadata=metadata | rows, partition=part, **stated)
-
-    def _rows(self, asset: str) -> dict[str, Any]:
-        from dfp_platform.catalog import read_pointer
-
-        pointer = read_pointer(self.lake.store, self.lake.ref, tuple(asset.split("/")[1:]))
-        return {} if pointer is None else {"dagster/row_count": pointer.rows}
 
     def _lineage(self, context: dg.AssetExecutionContext, branch: str, made: Iterable[str]) -> dict[str, Any]:
         graph = step_graph(context)

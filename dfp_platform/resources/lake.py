@@ -93,6 +93,19 @@ class LakeResource(dg.ConfigurableResource):
             "lake/content": self.content(asset),
         }
 
+    def table_metadata(self, asset: str) -> dict[str, Any]:
+        """Rows, and columns with types and descriptions, of an asset that is a table, as Dagster shows them."""
+        from dfp_platform.catalog import open_catalog
+        from dfp_platform.catalog.describing import column_docs
+        from dfp_platform.catalog.names import identifier_of
+
+        catalog, name = open_catalog(self._lake, self._lake.resolve(self.ref)), identifier_of(asset)
+        columns = [dg.TableColumn(column, kind, doc or None) for column, kind, doc in column_docs(catalog, name)]
+        return {
+            "dagster/row_count": catalog.pointer(name).rows,
+            "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns)),
+        }
+
     def materialized(self, asset: str, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult:
         """The result of an asset whose body has written its content itself."""
         return dg.MaterializeResult(
