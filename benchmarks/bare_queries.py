@@ -19,6 +19,7 @@ MODELS = (
     "marts/fct_training_dataset",
     "marts/fct_malware_samples",
     "marts/dim_malware_families",
+    "marts/fct_apps_by_month",
 )
 """In the order in which they read one another."""
 
@@ -33,11 +34,11 @@ def main(lake_uri: str, folder: Path) -> None:
         context.sql(f"create schema if not exists lake.{schema}").collect()
     catalog = open_catalog(open_lake(lake_uri))
     for dataset in DATASETS:
-        files = [
-            task.file.file_path.removeprefix("file://")
-            for task in catalog.load_table(f"raw.{dataset}").scan().plan_files()
-        ]
-        _register(context, f"raw.{dataset}", Path(files[0]).parent if len(files) > 1 else Path(files[0]))
+        files = [task.file.file_path for task in catalog.load_table(f"raw.{dataset}").scan().plan_files()]
+        for number, file in enumerate(files):
+            _register(context, f"raw.{dataset}_{number}", Path(file.removeprefix("file://")))
+        parts = " union all ".join(f"select * from lake.raw.{dataset}_{number}" for number in range(len(files)))
+        context.sql(f"create view lake.raw.{dataset} as {parts}").collect()
     for model in MODELS:
         query = (folder / "datafusion" / "compiled" / "dfp" / "models" / f"{model}.sql").read_text()
         place = folder / "bare" / model
