@@ -45,7 +45,8 @@ spark: $(DEV_ENV) ## what DFP_ENGINE=spark needs: Spark, a Java if there is none
 
 engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, merged tables, equal rows from dbt (minutes)
 	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \
-	  tests/conformance/s3_store.py tests/conformance/engines_equal.py tests/conformance/spark_servers.py
+	  tests/conformance/s3_store.py tests/conformance/engines_equal.py tests/conformance/spark_servers.py \
+	  tests/conformance/spark_jobs.py
 	@$(BIN)/python -m pytest tests/conformance/spark_merging.py
 
 # DuckDB 1.5.5 is the newest whose Iceberg extension is a package; the project's own DuckDB is newer.

@@ -13,6 +13,7 @@ from dfp_platform.resources.dbt import DbtResource
 from dfp_platform.resources.io_managers import io_managers
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.source import SourceResource
+from dfp_platform.resources.spark_session import SparkResource
 from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.sensors.reconciling import reconcile_runs
 from dfp_platform.settings import settings
@@ -54,6 +55,7 @@ def compose() -> dg.Definitions:
             "lake": lake,
             "source": SourceResource(),
             "dbt": DbtResource(lake=lake),
+            "spark": SparkResource(lake=lake),
             "tracking": TrackingResource(lake=lake),
             **io_managers(lake),
         },

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from dfp_platform.resources.dagster_internals import (
 from dfp_platform.resources.dagster_partitions import Span, partitions_of, span_of
 from dfp_platform.resources.dbt_docs import describe_models
 from dfp_platform.resources.engines import ENGINES, parse_target
+from dfp_platform.resources.environment import environment
 from dfp_platform.resources.lake import LakeResource, content_at
 from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import PROJECT_ROOT, settings
@@ -81,7 +81,7 @@ class DbtResource(dg.ConfigurableResource):
             cli = DbtCliResource(
                 project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt(), target=engine.name
             )
-            with _environment(engine.environment):
+            with environment(engine.environment):
                 invocation = cli.cli(["build", *arguments], context=context, raise_on_error=False, target_path=target)
             yield from invocation.stream()
         _refuse_unbuilt(invocation)
@@ -202,15 +202,3 @@ def _refuse_unbuilt(invocation: DbtCliInvocation) -> None:
             hint="run it by hand: dbt build --project-dir dbt_project --profiles-dir dbt_project",
             models=[r["unique_id"] for r in broken],
         )
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment for a process started inside: dagster-dbt hands on this process's own."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)

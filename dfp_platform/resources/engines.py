@@ -43,6 +43,7 @@ def _spark(lake: Lake, ref: str) -> Iterator[DbtTarget]:
             at = {"SPARK_REMOTE": settings().spark_remote or ""}
             yield DbtTarget("spark", {"DFP_SPARK": json.dumps(tables), **at})
         else:
+            spark.make_event_log()
             whole = {**spark.session_configuration(), **tables}
             yield DbtTarget("spark", {"DFP_SPARK": json.dumps(whole), "JAVA_HOME": spark.java_home()})
 

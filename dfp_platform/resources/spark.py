@@ -61,10 +61,15 @@ def session_configuration() -> dict[str, str]:
     log = settings().spark_event_log
     if not log:
         return told
-    if "://" not in log:
+    where = log if "://" in log else Path(log).absolute().as_uri()
+    return {**told, "spark.eventLog.enabled": "true", "spark.eventLog.dir": where}
+
+
+def make_event_log() -> None:
+    """Make the folder that the event log goes to, if that is a folder; Spark will not start without it."""
+    log = settings().spark_event_log
+    if log and "://" not in log:
         Path(log).mkdir(parents=True, exist_ok=True)
-        log = Path(log).absolute().as_uri()
-    return {**told, "spark.eventLog.enabled": "true", "spark.eventLog.dir": log}
 
 
 @contextmanager
@@ -198,7 +203,7 @@ def refuse_missing_packages() -> None:
     """Raise ConfigurationError if the packages of Spark are not installed."""
     from importlib.util import find_spec
 
-    if find_spec("pyspark") is None or find_spec("dbt.adapters.spark") is None:
+    if any(find_spec(name) is None for name in ("pyspark", "dagster_pyspark", "dbt.adapters.spark")):
         raise ConfigurationError(
             "engine=spark needs packages that are not installed",
             hint="pip install 'dfp-platform[spark]'; in a checkout: make spark",

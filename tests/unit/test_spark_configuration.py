@@ -13,6 +13,7 @@ from dfp_platform.errors import ConfigurationError
 from dfp_platform.lake import open_lake
 from dfp_platform.resources import spark
 from dfp_platform.resources.engines import ENGINES
+from dfp_platform.resources.spark_session import spark_session
 from dfp_platform.settings import Settings, settings
 from tests.unit.test_cli_lake import Dfp, dfp
 
@@ -56,9 +57,12 @@ def test_the_event_log_lands_in_the_folder_that_was_named(home: Path, monkeypatc
     assert "spark.eventLog.enabled" not in spark.session_configuration()
     configure(monkeypatch, spark_event_log=str(home / "events"))
     assert spark.session_configuration()["spark.eventLog.dir"] == (home / "events").as_uri()
+    assert not (home / "events").exists()
+    spark.make_event_log()
     assert (home / "events").is_dir()
     configure(monkeypatch, spark_event_log="s3a://bucket/events")
     assert spark.session_configuration()["spark.eventLog.dir"] == "s3a://bucket/events"
+    spark.make_event_log()  # a store has no folders
 
 
 def test_the_java_that_is_named_comes_before_the_one_on_the_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +124,17 @@ def test_a_spark_elsewhere_needs_a_catalog_that_it_can_reach(
     configure(monkeypatch, catalog_uri="http://catalog.example:8181", catalog_token="secret")
     with spark.catalog_served(lake) as served:
         assert served == ("http://catalog.example:8181", "secret")
+
+
+def test_a_session_without_the_packages_of_spark_says_how_to_get_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    lake = open_lake(home / "lake", create=True)
+    missing = pytest.raises(ConfigurationError, match="packages that are not installed")
+    with missing as raised, spark_session(lake, "main"):
+        pass
+    assert "make spark" in raised.value.hint
 
 
 def test_a_thrift_server_is_named_by_host_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
