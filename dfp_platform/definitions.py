@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from dfp_platform.assets import features, mobile, models, raw, reports, tables
+from dfp_platform.assets.raw_on_spark import ingest_on_spark
 from dfp_platform.publishing.executor import publishing
 from dfp_platform.publishing.job import publish_job
 from dfp_platform.publishing.launch import MAIN_JOB
@@ -48,7 +49,7 @@ def compose() -> dg.Definitions:
     return dg.Definitions(
         assets=[*(asset for room in _ROOMS for asset in room.assets), made_by_dbt],
         asset_checks=[check for room in _ROOMS for check in room.checks],
-        jobs=[main_line, months, publish_job, maintain_job],
+        jobs=[main_line, months, ingest_on_spark, publish_job, maintain_job],
         schedules=[maintain_weekly],
         sensors=[reconcile_runs],
         resources={

@@ -1,16 +1,17 @@
-"""`dfp spark …`: what Spark, and whoever starts it, has to be told to find the lake's tables."""
+"""`dfp spark …`: what Spark has to be told to find the lake's tables, and large archives that it reads."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dfp_platform.cli.screen import Json, err, print_json
 
-app = typer.Typer(help="Settings for Spark on the lake's tables.", no_args_is_help=True)
+app = typer.Typer(help="Spark on the lake's tables.", no_args_is_help=True)
 
 Ref = Annotated[str, typer.Option(help="Branch, tag or commit that the session sees.")]
 Uri = Annotated[
@@ -23,7 +24,7 @@ HERE = "http://127.0.0.1:8181"
 
 @app.callback()
 def spark() -> None:
-    """Settings for Spark on the lake's tables."""
+    """Spark on the lake's tables."""
 
 
 @app.command()
@@ -53,6 +54,34 @@ def env(ref: Ref = "main", catalog: Uri = None, as_json: Json = False) -> None:
     for name, value in told.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     err().print("`dfp catalog serve` has to run while this is used", style="dim")
+
+
+@app.command()
+def ingest(
+    files: Annotated[
+        list[str], typer.Argument(help="CSV files, or zips of one, where every machine of the cluster finds them.")
+    ],
+    dataset: Annotated[str, typer.Option(help="The data set they are.")] = "kronodroid_real_device",
+    append: Annotated[
+        bool, typer.Option("--append", help="Put the rows beside those that are there, as one more load.")
+    ] = False,
+    branch: Annotated[str | None, typer.Option(help="Publish to this branch instead of the configured one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a raw table of files that are too large for one machine, by Spark, in a run that publishes as any other."""
+    from dfp_platform.cli.narration import Narrator
+    from dfp_platform.cli.runs import report, run_config
+    from dfp_platform.cli.screen import only_answers_on_stdout
+    from dfp_platform.publishing.launch import INGEST_JOB, run_job
+    from dfp_platform.settings import choose
+
+    choose(write_disposition="append" if append else None)
+    addresses = [file if "://" in file else str(Path(file).expanduser().absolute()) for file in files]
+    archive = {"dataset": dataset, "files": addresses}
+    config = {**run_config(), "ops": {"ingest_archive": {"config": archive}}}
+    with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
+        outcome = run_job(job=INGEST_JOB, branch=branch, run_config=config, progress=narrator)
+    report(outcome, as_json=as_json)
 
 
 def _configuration(ref: str, catalog: str | None) -> dict[str, str]:

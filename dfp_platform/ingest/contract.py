@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dfp_platform.errors import InputError
 from dfp_platform.ingest.columns import BY_LANDED, COLUMNS, COUNTED, FLAGS, landed_schema
-from dfp_platform.ingest.offences import SHOWN, Offence, rejection
+from dfp_platform.ingest.offences import SHOWN, Offence, rejection, repeated
 
 if TYPE_CHECKING:
     import pandera.polars as pandera
@@ -109,12 +109,15 @@ class Border:
 
     Attributes:
         implausible_dates: see `ImplausibleDates`.
+        unique: whether an app that has passed may not pass again; False where somebody else sees to that, as one who
+            reads a part of the rows has to.
         rows: rows that passed so far.
         dates_dropped: dates landed as missing so far.
     """
 
-    def __init__(self, *, implausible_dates: ImplausibleDates) -> None:
+    def __init__(self, *, implausible_dates: ImplausibleDates, unique: bool = True) -> None:
         self.implausible_dates = implausible_dates
+        self.unique = unique
         self.rows = 0
         self.dates_dropped = 0
         self._offences: list[Offence] = []
@@ -133,7 +136,8 @@ class Border:
             for batch in batches:
                 rows = self._dates_settled(batch)
                 self._note(_offences(batch, rows, self.implausible_dates))
-                self._note(self._repeats(batch, rows))
+                if self.unique:
+                    self._note(self._repeats(batch, rows))
                 if not self._count:
                     self.rows += rows.height
                     yield rows
@@ -171,10 +175,7 @@ class Border:
         for row, digest in zip(batch.numbers, rows["sha256"].to_list(), strict=True):
             key = (digest or "").encode()
             if len(key) == 64 and (first := self._seen.setdefault(key, (batch.file, row))) != (batch.file, row):
-                where = f"row {first[1]}" if first[0] == batch.file else f"row {first[1]} of {first[0]}"
-                found.append(
-                    Offence(batch.file, row, batch.named["sha256"], digest, f"is the app of {where} again", "duplicate")
-                )
+                found.append(repeated(batch.file, row, digest, first=first))
         return found
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from dfp_platform.catalog import WriteResult
+    from dfp_platform.catalog import RowSum, WriteResult
 
 WriteDisposition = Literal["replace", "append"]
 """What a load does to the rows that landed before it; the words are dlt's."""
@@ -118,29 +118,44 @@ def land(
     with tempfile.TemporaryDirectory(prefix="dfp-land-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         columns = columns_with(request.new_syscalls)
-        rows = _counted(_completed(border.passed(delivery.batches), columns), dataset, request.progress)
+        rows = _counted(completed(border.passed(delivery.batches), columns), dataset, request.progress)
         received = carried(rows, dataset=dataset, folder=folder)
         mended = dict(delivery.origin.mended) | border.mended
-        before = () if write_disposition == "replace" else _refuse_unmarked(origins(lake, branch, dataset))
-        load_id = _load_id(_digest(dataset, read_groups(received), columns), before)
-        parts = write_parts(folder, _marked(read_groups(received), load_id), _file_schema(columns))
+        before = () if write_disposition == "replace" else standing(lake, branch, dataset, as_files=True)
+        load_id = load_id_of(dataset, _sum(read_groups(received), columns), before)
+        parts = write_parts(folder, marked(read_groups(received), load_id), _file_schema(columns))
         origin = replace(delivery.origin, rows=border.rows, mended=mended, load_id=load_id)
-        return _committed(lake, branch, dataset, parts, origin, beside=before)
+        return commit_load(lake, branch, dataset, parts, origin, beside=before)
 
 
 def register(lake: Lake, branch: str, dataset: str) -> WriteResult:
     """Make the Iceberg table ``raw.<dataset>`` of the landed parquet files as they lie there, without a copy.
 
-    Raises NotFoundError where the data set has not landed at `branch`.
+    A table that Spark has made of the data set's rows is left as it is: no files have landed beside it.
+
+    Raises:
+        NotFoundError: the data set has not landed at `branch`.
+        InputError: a merge has brought loads that lie as files beside loads that Spark has put in the table alone.
     """
-    from dfp_platform.catalog import open_catalog, register_files
+    from dfp_platform.catalog import WriteResult, open_catalog, read_pointer, register_files
 
     prefix = load_folder(dataset)
-    addresses = [
-        lake.address(branch, stat.path) for stat in lake.list(branch, prefix) if stat.path.endswith(".parquet")
-    ]
-    if not addresses:
+    paths = [stat.path for stat in lake.list(branch, prefix)]
+    files = [path for path in paths if path.endswith(".parquet")]
+    loads = {path.rpartition("/")[0] for path in paths if path.endswith(f"/{RECORD}")}
+    by_spark = loads - {path.rpartition("/")[0] for path in files}
+    made = read_pointer(lake, branch, ("raw", dataset))
+    if by_spark and files:
+        raise InputError(
+            f"some loads of {dataset} lie as files, others in the table alone: {', '.join(sorted(by_spark))}",
+            hint="land or ingest one of them again, with write_disposition=replace",
+            file="",
+        )
+    if by_spark and made is not None:
+        return WriteResult(("raw", dataset), made.rows, made.content, changed=False, snapshot_id=made.snapshot_id)
+    if not files:
         raise NotFoundError(f"{prefix} holds nothing at {branch}", hint="land the data set first", path=prefix)
+    addresses = [lake.address(branch, path) for path in files]
     return register_files(open_catalog(lake, branch), ("raw", dataset), addresses)
 
 
@@ -152,34 +167,51 @@ def _device(dataset: str) -> str:
     return DATASETS[dataset]
 
 
-def _refuse_unmarked(before: Sequence[Origin]) -> Sequence[Origin]:
+def standing(lake: Lake, ref: str, dataset: str, *, as_files: bool) -> Sequence[Origin]:
+    """The loads that one more is appended to, in the order they came.
+
+    Args:
+        as_files: whether the new one will lie as files in the data set's folder; Spark puts rows in the table alone.
+    Raises:
+        InputError: they do not say which loads they are, or lie in the other way: the table could not be both.
+    """
+    before = origins(lake, ref, dataset)
     if any(not origin.load_id for origin in before):
         raise InputError(
             "nothing can be appended to rows that do not say which load brought them: an earlier version landed them",
             hint="land them once more with write_disposition=replace",
             file="",
         )
+    landed = any(stat.path.endswith(".parquet") for stat in lake.list(ref, load_folder(dataset)))
+    if before and landed != as_files:
+        stand, way = ("in the table alone", "spark ingest") if as_files else ("as files in the lake", "run")
+        raise InputError(
+            f"the rows of {dataset} stand {stand}, and what is appended has to stand there too",
+            hint=f"append with `dfp {way} --append`, or replace them",
+            file="",
+        )
     return before
 
 
-def _digest(dataset: str, tables: Iterator[pa.Table], columns: Sequence[Column]) -> str:
-    """Of a data set's name and its rows, whatever their order and chunks: two data sets never share a load."""
-    from dfp_platform.catalog import RowSum, sum_rows
+def load_id_of(dataset: str, rows: RowSum, before: Sequence[Origin]) -> str:
+    """The id that these rows have already, or else the next one.
 
-    names = arrow_schema(columns).names
-    rows = sum((sum_rows(table.select(names)) for table in tables), RowSum())
-    return hashlib.sha256(f"{dataset}:{rows.rows}:{rows.hex}".encode()).hexdigest()
-
-
-def _load_id(digest: str, before: Sequence[Origin]) -> str:
-    """The id that these rows have already, or else the next one."""
-    short = digest[:12]
+    Its digest is of the data set's name and of the rows, whatever their order: two data sets never share a load.
+    """
+    short = hashlib.sha256(f"{dataset}:{rows.rows}:{rows.hex}".encode()).hexdigest()[:12]
     known = next((origin.load_id for origin in before if origin.load_id.endswith(f"-{short}")), None)
     latest = max((int(origin.load_id.split("-")[0]) for origin in before), default=0)
     return known or f"{latest + 1:04d}-{short}"
 
 
-def _completed(rows: Iterator[pl.DataFrame], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
+def _sum(tables: Iterator[pa.Table], columns: Sequence[Column]) -> RowSum:
+    from dfp_platform.catalog import RowSum, sum_rows
+
+    names = arrow_schema(columns).names
+    return sum((sum_rows(table.select(names)) for table in tables), RowSum())
+
+
+def completed(rows: Iterator[pl.DataFrame], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
     """The rows with every column of `columns`; one that a source does not know has no value."""
     import polars as pl
 
@@ -189,7 +221,8 @@ def _completed(rows: Iterator[pl.DataFrame], columns: Sequence[Column]) -> Itera
         yield frame.with_columns(missing).select(list(schema)) if missing else frame
 
 
-def _marked(tables: Iterator[pa.Table], load_id: str) -> Iterator[pa.Table]:
+def marked(tables: Iterator[pa.Table], load_id: str) -> Iterator[pa.Table]:
+    """The rows with the load that brings them, in a last column."""
     import pyarrow as pa
 
     for table in tables:
@@ -210,7 +243,7 @@ def _counted(rows: Iterator[pl.DataFrame], dataset: str, progress: Progress) -> 
         progress(dataset, done, None)
 
 
-def _committed(
+def commit_load(
     lake: Lake, branch: str, dataset: str, parts: list[Path], origin: Origin, *, beside: Sequence[Origin]
 ) -> Landing:
     """All files of a load in one commit; whatever stood there and is not of the loads `beside` it is gone."""

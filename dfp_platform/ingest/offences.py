@@ -46,6 +46,12 @@ class Offence:
         return f"row {self.row}, column {self.column!r}: {self.value!r} {self.problem}"
 
 
+def repeated(file: str, row: int, digest: str, *, first: tuple[str, int]) -> Offence:
+    """The offence of an app that an earlier row holds already: `first` is that one's file and row."""
+    where = f"row {first[1]}" if first[0] == file else f"row {first[1]} of {first[0]}"
+    return Offence(file, row, "sha256", digest, f"is the app of {where} again", "duplicate")
+
+
 def rejection(offences: Sequence[Offence], *, count: int) -> InputError:
     """The error for offending cells: names the first, lists the first five, counts all.
 

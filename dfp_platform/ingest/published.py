@@ -116,10 +116,11 @@ def _refuse(columns: list[str], problem: str, step: str, file: str) -> None:
         )
 
 
-def batches(table: Table, *, new_syscalls: Sequence[str] = ()) -> Iterator[Batch]:
+def batches(table: Table, *, before: int = 0, new_syscalls: Sequence[str] = ()) -> Iterator[Batch]:
     """The rows of one table in their order, a few thousand at a time.
 
     Args:
+        before: rows of the file that lie before the table's first, where it is a piece of one.
         new_syscalls: see `matched`; those that the file has are columns behind the known ones.
     Raises:
         InputError: the file is empty or has no rows, its columns are not KronoDroid's, a row has too few or too many
@@ -127,14 +128,17 @@ def batches(table: Table, *, new_syscalls: Sequence[str] = ()) -> Iterator[Batch
     """
     names = table.header()
     source, columns = matched(names, file=table.name, new_syscalls=new_syscalls), _columns_of(names, new_syscalls)
-    done = 0
+    done = before
     for cells in table.texts(None):
         yield _landed(cells, source, columns, file=table.name, numbers=range(done + 1, done + 1 + cells.height))
         done += cells.height
-    if not done:
-        raise InputError(
-            f"{table.name} has a header and no rows", hint="give a file with at least one app", file=table.name
-        )
+    if done == before:
+        raise without_rows(table.name)
+
+
+def without_rows(file: str) -> InputError:
+    """The error for a file that ends behind its header."""
+    return InputError(f"{file} has a header and no rows", hint="give a file with at least one app", file=file)
 
 
 def _landed(

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dfp_platform.errors import InputError
 
@@ -47,6 +47,48 @@ def csv_table(name: str, open_: Opener) -> Table:
     return Table(name, lambda: _csv_header(name, open_), lambda columns: _csv_texts(name, open_, columns))
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Some whole rows of a CSV: where their bytes begin and end in the file, and how many rows lie before them."""
+
+    start: int
+    end: int
+    before: int
+
+
+def csv_cuts(name: str, open_: Opener, *, least: int) -> Iterator[Cut]:
+    """A CSV cut between rows, into pieces of `least` bytes or a block more; read once, from start to end.
+
+    Raises InputError for a file that is empty or no table, and for a row with too few or too many cells.
+    """
+    with open_() as stream:
+        records = _records(name, stream)
+        header = next(records, b"")
+        names = _header_names(name, header)
+        start = end = len(header)
+        before = rows = 0
+        for block in records:
+            rows += _parsed(name, block, names, names[:1], rows).num_rows
+            end += len(block)
+            if end - start >= least:
+                yield Cut(start, end, before)
+                start, before = end, rows
+        if rows > before:
+            yield Cut(start, end, before)
+
+
+def csv_piece(name: str, open_: Opener, names: Sequence[str], cut: Cut) -> Table:
+    """The rows of one cut of a CSV whose header is `names`."""
+
+    def texts(columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
+        with open_() as stream:
+            stream.seek(cut.start)
+            within = cast(BinaryIO, _Within(stream, cut.end - cut.start))
+            yield from _texts(name, _records(name, within, header=False), list(names), columns, cut.before)
+
+    return Table(name, lambda: list(names), texts)
+
+
 def parquet_table(name: str, open_: Opener) -> Table:
     """The table in a Parquet file; numbers and dates become the text a CSV would hold."""
     return Table(name, lambda: _parquet_header(open_), lambda columns: _parquet_texts(open_, columns))
@@ -71,12 +113,12 @@ def _header_names(name: str, line: bytes) -> list[str]:
     return names
 
 
-def _records(name: str, stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a CSV, cut between rows: first the header, then blocks of whole rows.
+def _records(name: str, stream: BinaryIO, *, header: bool = True) -> Iterator[bytes]:
+    """The bytes of a CSV, cut between rows: first the header unless it was read before, then blocks of whole rows.
 
     A line break counts only where all quotes before it are closed; every published `Package` holds one inside quotes.
     """
-    rest, header = b"", True
+    rest = b""
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
         if header:
@@ -108,16 +150,34 @@ def _row_end(text: bytes, *, first: bool) -> int:
 
 
 def _csv_texts(name: str, open_: Opener, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
-    import polars as pl
-
-    done = 0
     with open_() as stream:
         records = _records(name, stream)
         names = _header_names(name, next(records, b""))
-        for block in records:
-            rows = _parsed(name, block, names, columns, done)
-            done += rows.num_rows
-            yield pl.DataFrame(pl.from_arrow(rows))
+        yield from _texts(name, records, names, columns, 0)
+
+
+def _texts(
+    name: str, blocks: Iterator[bytes], names: list[str], columns: Sequence[str] | None, done: int
+) -> Iterator[pl.DataFrame]:
+    """The rows of blocks of whole rows; `done` rows lie before them in the file."""
+    import polars as pl
+
+    for block in blocks:
+        rows = _parsed(name, block, names, columns, done)
+        done += rows.num_rows
+        yield pl.DataFrame(pl.from_arrow(rows))
+
+
+class _Within:
+    """The next `length` bytes of a stream, and then its end."""
+
+    def __init__(self, stream: BinaryIO, length: int) -> None:
+        self._stream, self._left = stream, length
+
+    def read(self, size: int) -> bytes:
+        chunk = self._stream.read(min(size, self._left))
+        self._left -= len(chunk)
+        return chunk
 
 
 def _parsed(name: str, block: bytes, names: list[str], columns: Sequence[str] | None, done: int) -> pa.Table:

@@ -30,6 +30,9 @@ DEFINITIONS = "dfp_platform.definitions"
 MAIN_JOB = "main_line"
 """The job that makes everything, from raw rows to the report."""
 
+INGEST_JOB = "ingest_on_spark"
+"""The job that makes the raw table of a data set from files, by Spark."""
+
 JUDGES_TAG = "lake/judges"
 """Run tag: the run for which this one judges again what was merged."""
 

@@ -27,7 +27,7 @@ from dfp_platform.resources.dagster_partitions import Span, partitions_of, span_
 from dfp_platform.resources.dbt_docs import describe_models
 from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.environment import environment
-from dfp_platform.resources.lake import LakeResource, content_at
+from dfp_platform.resources.lake import LakeResource, content_at, lineage_of
 from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 
@@ -118,15 +118,8 @@ class DbtResource(dg.ConfigurableResource):
                 yield materialization(asset, content=held.content, metadata=metadata | rows, partition=part, **stated)
 
     def _lineage(self, context: dg.AssetExecutionContext, branch: str, made: Iterable[str]) -> dict[str, Any]:
-        graph = step_graph(context)
-        return {
-            asset: {
-                "code_version": graph.code_versions.get(asset),
-                _PROJECT: _fingerprint(settings().engine),
-                "inputs": {dep: content_at(self.lake.store, branch, dep) for dep in graph.dependencies.get(asset, ())},
-            }
-            for asset in made
-        }
+        told = lineage_of(self.lake.store, step_graph(context), branch, *made)
+        return {asset: {**record, _PROJECT: _fingerprint(settings().engine)} for asset, record in told.items()}
 
 
 def _span(context: dg.AssetExecutionContext) -> Span | None:

@@ -27,6 +27,17 @@ def content_at(lake: Lake, ref: str, asset: str) -> str:
         return ""
 
 
+def lineage_of(lake: Lake, graph: Graph, ref: str, *assets: str) -> dict[str, Any]:
+    """What is recorded of each asset as it stands at a ref: its code version, and the content of each input."""
+    return {
+        asset: {
+            "code_version": graph.code_versions.get(asset),
+            "inputs": {dep: content_at(lake, ref, dep) for dep in graph.dependencies.get(asset, ())},
+        }
+        for asset in assets
+    }
+
+
 class LakeResource(dg.ConfigurableResource):
     """One lake. In a run under the publishing executor `ref` is the run's branch; elsewhere it is read-only.
 
@@ -68,8 +79,7 @@ class LakeResource(dg.ConfigurableResource):
 
     def writer(self, context: dg.OutputContext | dg.AssetExecutionContext, *assets: str) -> Lake:
         """The lake for writing `assets`: every commit records code version and the content of each input."""
-        graph = step_graph(context)
-        lineage = {asset: self._lineage(graph, asset) for asset in assets}
+        lineage = lineage_of(self._lake, step_graph(context), self.ref, *assets)
         recorded = {"assets": json.dumps(list(assets)), "lineage": json.dumps(lineage, sort_keys=True)}
         return OwnedLake(self._lake, self._run_id if self._on_branch else None, {"run": str(self._run_id), **recorded})
 
@@ -113,7 +123,3 @@ class LakeResource(dg.ConfigurableResource):
             metadata={**(metadata or {}), **self.located(asset)},
             data_version=dg.DataVersion(self.content(asset)),
         )
-
-    def _lineage(self, graph: Graph, asset: str) -> dict[str, Any]:
-        inputs = {dep: self.content(dep) for dep in graph.dependencies.get(asset, ())}
-        return {"code_version": graph.code_versions.get(asset), "inputs": inputs}
