@@ -65,7 +65,7 @@ def expire_snapshots(
     """
     if keep_last < 1 or older_than_days < 0:
         raise InputError("at least one snapshot stays, and days are not negative", hint="keep_last=1", file="")
-    table = _writable(catalog, identifier)
+    table = writable(catalog, identifier)
     before = len(table.metadata.snapshots)
     moment = (time.time() - older_than_days * 86_400.0) * 1_000
     gone = [snapshot.snapshot_id for snapshot in _expired(table.metadata, moment, keep_last)]
@@ -86,12 +86,13 @@ def compact(catalog: LakeCatalog, identifier: str | Identifier, *, target_bytes:
         InputError: the table has equality deletes, or a format version that pyiceberg cannot write. NotFoundError: no
         such table.
     """
-    table = _writable(catalog, identifier)
+    table = writable(catalog, identifier)
     with catalog.lake.lease(f"compact {'.'.join(table.name())}"):
         return _compacted(table, target_bytes)
 
 
-def _writable(catalog: LakeCatalog, identifier: str | Identifier) -> Table:
+def writable(catalog: LakeCatalog, identifier: str | Identifier) -> Table:
+    """The table, for whoever goes on to change it. Raises ReadOnlyError and NotFoundError as `compact` does."""
     catalog.refuse_read_only()
     try:
         return catalog.load_table(identifier)
@@ -133,15 +134,19 @@ def _tasks(table: Table) -> list[FileScanTask]:
     if table.metadata.format_version > 2:
         raise InputError(
             f"{name} has format version {table.metadata.format_version}, which cannot be written here",
-            hint="compact it with Spark's rewrite_data_files through `dfp catalog serve`",
+            hint="compact it with Spark: dfp lake compact --engine spark",
             file=name,
         )
     try:
         tasks = list(DataScan(table_metadata=table.metadata, io=table.io).plan_files())
     except ValueError as error:  # pyiceberg on equality deletes
-        raise InputError(f"{name} cannot be read: {error}", hint="rewrite it with Spark", file=name) from error
+        raise InputError(
+            f"{name} cannot be read: {error}", hint="compact it with Spark: dfp lake compact --engine spark", file=name
+        ) from error
     if any(file.content == DataFileContent.EQUALITY_DELETES for task in tasks for file in task.delete_files):
-        raise InputError(f"{name} has equality deletes", hint="rewrite it with Spark", file=name)
+        raise InputError(
+            f"{name} has equality deletes", hint="compact it with Spark: dfp lake compact --engine spark", file=name
+        )
     return tasks
 
 

@@ -92,18 +92,18 @@ def compact(
     tables: Tables = None,
     branch: Branch = MAIN,
     target_mb: Annotated[float, typer.Option(min=0.001, help="Size to aim at for a data file, in MB.")] = 128.0,
+    engine: Annotated[str, typer.Option(help="Who rewrites: pyiceberg, in this process, or spark.")] = "pyiceberg",
     as_json: Json = False,
 ) -> None:
     """Rewrite small data files of tables into big ones; the rows stay what they are."""
-    from dfp_platform.catalog.maintenance import compact as compact_table
+    from dfp_platform.resources.compaction import compaction
 
-    catalog = _catalog(branch)
-    names = tables or [".".join(name) for name in catalog.all_tables()]
-    with counting() as tell:
+    names = tables or [".".join(name) for name in _catalog(branch).all_tables()]
+    with counting() as tell, compaction(engine, opened(), branch) as compact_table:
         done = []
         for number, name in enumerate(names):
             tell("compacting tables", number, len(names))
-            done.append(compact_table(catalog, name, target_bytes=int(target_mb * 1e6)))
+            done.append(compact_table(name, target_bytes=int(target_mb * 1e6)))
     _print_maintained(done, "files", as_json=as_json)
 
 

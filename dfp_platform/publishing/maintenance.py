@@ -1,5 +1,6 @@
 """The UI job `maintain`: small files become big, old snapshots go, and what no ref reaches any more is removed."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import dagster as dg
@@ -15,6 +16,7 @@ class MaintainConfig(dg.Config):
 
     branch: str = Field("", description="Branch whose tables are maintained; empty: the configured one.")
     compact: bool = Field(True, description="Rewrite small data files into big ones.")
+    engine: str = Field("pyiceberg", description="Who rewrites them: pyiceberg, in this process, or spark.")
     snapshot_days: float = Field(30.0, ge=0, description="Snapshots older than this leave the tables' metadata.")
     delete: bool = Field(False, description="Remove what no ref reaches; otherwise it is only counted.")
     grace_hours: float = Field(24.0, ge=0, description="What was written since is never removed.")
@@ -25,16 +27,21 @@ class MaintainConfig(dg.Config):
 def maintain_tables(context: dg.OpExecutionContext, config: MaintainConfig) -> None:
     """Compaction and expiry, one commit each and a table, on one branch; a table that somebody else writes waits."""
     from dfp_platform.catalog import open_catalog
-    from dfp_platform.catalog.maintenance import compact, expire_snapshots
+    from dfp_platform.catalog.maintenance import expire_snapshots
+    from dfp_platform.resources.compaction import compaction
 
-    catalog = open_catalog(open_lake(settings().lake_uri, create=True), config.branch or settings().branch)
-    for identifier in catalog.all_tables():
-        try:
-            if config.compact:
-                context.log.info("compacted: %s", compact(catalog, identifier))
-            context.log.info("expired: %s", expire_snapshots(catalog, identifier, older_than_days=config.snapshot_days))
-        except (StaleHeadError, InputError) as error:
-            context.log.warning("%s is left as it is: %s", ".".join(identifier), error)
+    lake, branch = open_lake(settings().lake_uri, create=True), config.branch or settings().branch
+    catalog = open_catalog(lake, branch)
+    engine = compaction(config.engine, lake, branch) if config.compact else nullcontext()
+    with engine as compact:
+        for identifier in catalog.all_tables():
+            try:
+                if compact is not None:
+                    context.log.info("compacted: %s", compact(identifier))
+                done = expire_snapshots(catalog, identifier, older_than_days=config.snapshot_days)
+                context.log.info("expired: %s", done)
+            except (StaleHeadError, InputError) as error:
+                context.log.warning("%s is left as it is: %s", ".".join(identifier), error)
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)})

@@ -151,6 +151,8 @@ def test_what_would_delete_files_that_other_branches_need_is_refused(spark, lake
     with pytest.raises(REFUSED, match="GC is disabled"):
         spark.sql(f"call main.system.expire_snapshots(table => '{short}', retain_last => 1)")
     with pytest.raises(REFUSED, match="GC is disabled"):
+        spark.sql(f"call main.system.remove_orphan_files(table => '{short}')")
+    with pytest.raises(REFUSED, match="GC is disabled"):
         spark.sql(f"drop table {table} purge")
     spark.sql(f"drop table {table}")
     assert directly(lake, table, "other") == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""What Spark does as steps of runs: a session at the run's branch, large archives. `make engines`."""
+"""What Spark does as steps of runs: a session at the run's branch, large archives, compaction. `make engines`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
+from pyiceberg.transforms import IdentityTransform
 
 from dfp_platform.catalog import open_catalog, overwrite
+from dfp_platform.catalog.collection import collect_garbage
 from dfp_platform.catalog.content import content_of
 from dfp_platform.errors import ConfigurationError, InputError
 from dfp_platform.ingest import land, origin, register
@@ -24,11 +27,13 @@ from dfp_platform.ingest.sample import write_csv
 from dfp_platform.ingest.slices import Terms
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.publishing.launch import run_job
+from dfp_platform.publishing.maintenance import maintain_job
 from dfp_platform.resources.dagster_internals import ASSET_JOB, project_instance
 from dfp_platform.resources.spark_ingest import ingested
 from dfp_platform.resources.spark_session import spark_session
 from dfp_platform.settings import PROJECT_ROOT, settings
 from tests.conformance.spark_session import LEAVES_SOCKETS
+from tests.garbage import age
 from tests.ingest_files import Rows, edited, sample_rows, without, write_rows, zipped
 from tests.unit.test_cli_lake import Dfp, dfp
 
@@ -157,3 +162,59 @@ def test_a_run_of_the_job_publishes_what_spark_read_and_an_offending_file_change
     assert register(lake, "main", DATASET).changed is False
     with pytest.raises(InputError, match="stand in the table alone"):
         land(lake, "main", DATASET, source=str(more), write_disposition="append", **little(tmp_path))
+
+
+@pytest.fixture
+def table(lake: Lake) -> str:
+    """Four small files that name an order, the oldest rows at a tag, and all of them on another branch."""
+    catalog = open_catalog(lake)
+    catalog.create_namespace("marts")
+    made = catalog.create_table("marts.apps", pa.schema([("id", pa.int64()), ("name", pa.string())]))
+    with made.update_sort_order() as order:
+        order.desc("id", IdentityTransform())
+    for number in range(4):
+        made.append(pa.table({"id": [number, number + 4], "name": [f"app {number}", f"app {number + 4}"]}))
+        if number == 1:
+            lake.tag("v1", "main")
+    lake.create_branch("other")
+    age(lake)
+    return "marts.apps"
+
+
+def files(lake: Lake, table: str, ref: str = "main") -> list[str]:
+    return [task.file.file_path for task in open_catalog(lake, ref).load_table(table).scan().plan_files()]
+
+
+def test_what_spark_compacted_and_we_expired_other_refs_still_read(lake: Lake, table: str):
+    old = files(lake, table)
+    options = {"snapshot_days": 0.0, "delete": True, "grace_hours": 0.0, "history_days": 0.0, "engine": "spark"}
+    config = {"ops": {name: {"config": options} for name in ("maintain_tables", "collect_lake_garbage")}}
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        assert maintain_job.execute_in_process(run_config=config, instance=ephemeral).success
+    metadata = open_catalog(lake).load_table(table).metadata
+    assert [snapshot.summary.operation.value for snapshot in metadata.snapshots] == ["replace"]
+    [big] = files(lake, table)
+    assert pq.read_table(big)["id"].to_pylist() == [7, 6, 5, 4, 3, 2, 1, 0], "the order of the table"
+    assert ids(lake, table) == ids(lake, table, "other") == list(range(8))
+    assert ids(lake, table, "v1") == [0, 1, 4, 5]
+    assert sorted(files(lake, table, "other")) == sorted(old)
+    for name in ("other", "v1"):
+        (lake.delete_branch if name == "other" else lake.delete_tag)(name)
+    for number in range(2):
+        lake.commit("main", {"later": b"%d" % number}, message="the branch moves on")
+    collect_garbage(lake, delete=True, grace_hours=0, history_days=0)
+    assert not any(Path(file.removeprefix("file://")).exists() for file in old), "nothing needs them any more"
+    assert ids(lake, table) == list(range(8))
+
+
+def test_dfp_lake_compact_takes_the_same_options_on_spark(lake: Lake, table: str, dfp: Dfp):
+    lake.create_branch("dev")
+    compact = ("lake", "compact", table, "--branch", "dev", "--json", "--engine")
+    on_spark = json.loads(dfp(*compact, "spark")[1])
+    assert on_spark == [{"table": table, "before": 4, "after": 1}]
+    assert (len(files(lake, table)), len(files(lake, table, "dev"))) == (4, 1)
+    assert ids(lake, table, "dev") == list(range(8))
+    assert json.loads(dfp(*compact, "spark")[1]) == [{"table": table, "before": 1, "after": 1}]
+    code, _, told = dfp(*compact, "trino")
+    assert code == 1
+    assert "use one of pyiceberg, spark" in told
