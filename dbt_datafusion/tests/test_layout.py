@@ -144,6 +144,11 @@ def test_a_thousand_partitions_need_one_open_file_and_little_memory(small_lake: 
     assert small_lake.rows("select count(*) from n.t") == [(400000,)]
 
 
+@pytest.mark.parametrize("transform", ["year", "month", "day", "hour"])
+def test_a_transform_is_spelled_as_iceberg_or_as_spark_spells_it(transform: str):
+    assert layout.term(f"{transform}s(day) desc") == layout.term(f"{transform}(day) desc")
+
+
 @pytest.mark.parametrize(
     "text", ["month(day) sideways", "week(day)", "bucket(id)", "month(3)", "(id)", "truncate(2, a, b)"]
 )

@@ -31,3 +31,22 @@
 {% macro default__md5_hex(expression) -%}
   md5({{ expression }})
 {%- endmacro %}
+
+
+{#-
+  The order of a table's files, for an engine that takes it only of a table that is there: a hook of every model. DataFusion
+  is told as it makes the table, DuckDB has no such thing.
+-#}
+{% macro write_order() -%}
+  {{ return(adapter.dispatch('write_order')()) }}
+{%- endmacro %}
+
+{% macro default__write_order() -%}
+{%- endmacro %}
+
+{% macro spark__write_order() -%}
+  {%- set sorted_by = config.get('sorted_by') -%}
+  {%- if sorted_by -%}
+    alter table {{ this }} write ordered by {{ sorted_by if sorted_by is string else sorted_by | join(', ') }}
+  {%- endif -%}
+{%- endmacro %}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import ignore_patterns
 
 import duckdb
 import polars as pl
@@ -35,11 +37,13 @@ def landed(folder: Path, rows: str) -> Warehouse:
     return warehouse
 
 
-def dbt_build(target: str, environment: Mapping[str, str], folder: Path, *, select: str = "*") -> None:
+def dbt_build(
+    target: str, environment: Mapping[str, str], folder: Path, *, select: str = "*", project: Path = PROJECT
+) -> None:
     """In a process of its own, as Spark's session lives as long as its process."""
     command = [sys.executable, "-W", "ignore", "-c", "from dbt.cli.main import cli; cli()", "build"]
     chosen = ["--select", select, "--indirect-selection", "cautious"]  # no test of what is not built
-    places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", target]
+    places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target", target]
     outputs = ["--target-path", str(folder / target), "--log-level-file", "none", "--no-use-colors"]
     environment = {**os.environ, **environment, "DBT_LOG_PATH": str(folder / target)}
     done = subprocess.run(
@@ -101,6 +105,34 @@ def test_datafusion_spark_and_duckdb_make_equal_rows(built: Warehouse):
         assert tables.keys() == mine.keys(), engine
         for name, rows in mine.items():
             refuse_drift(name, rows, tables[name], engine)
+
+
+DAYS = "select cast(7 as bigint) as id, cast('2020-01-31' as date) as day union all select 8, cast(null as date)"
+LAID_OUT = {
+    "plural": "partition_by=['months(day)', 'bucket(4, id)'], sorted_by=['years(day) desc nulls last', 'id']",
+    "singular": "partition_by='month(day)', sorted_by='year(day), id desc'",
+}
+
+
+def test_a_model_is_laid_out_by_one_spelling_on_every_engine(tmp_path: Path):
+    models = shutil.copytree(PROJECT, tmp_path / "project", ignore=ignore_patterns("models", "tests", "target"))
+    (models / "models" / "marts").mkdir(parents=True)
+    for name, layout in LAID_OUT.items():
+        (models / "models" / "marts" / f"{name}.sql").write_text(f"{{{{ config({layout}) }}}} {DAYS}")
+    warehouse = Warehouse(tmp_path)
+    for engine in ENGINES:
+        warehouse.lake.create_branch(engine)
+        with ENGINES[engine](warehouse.lake, engine) as target:
+            dbt_build(target.name, target.environment, tmp_path, project=models)
+    dbt_build("duckdb", {"DFP_DUCKDB": str(tmp_path / "third.duckdb")}, tmp_path, project=models)
+    for name in LAID_OUT:
+        mine, theirs = (open_catalog(warehouse.lake, engine).load_table(f"marts.{name}") for engine in ENGINES)
+        fields = [[(field.source_id, field.transform) for field in each.spec().fields] for each in (mine, theirs)]
+        assert fields[0] == fields[1]
+        assert len(fields[0]) == (2 if name == "plural" else 1)
+        assert mine.sort_order().fields == theirs.sort_order().fields
+        assert len(mine.sort_order().fields) == 2
+        refuse_drift(name, *(warehouse.table(f"marts.{name}", engine).sort("id") for engine in ENGINES), "spark")
 
 
 def test_drift_is_shown_by_its_first_rows():
