@@ -17,17 +17,29 @@ from typing import Any
 import pyspark
 import pytest
 
+from dfp_platform.catalog.content import content_of
+from dfp_platform.ingest import land, register
+from dfp_platform.ingest.sample import write_csv
+from dfp_platform.ingest.slices import Terms
 from dfp_platform.resources.engines import ENGINES
 from dfp_platform.resources.spark import RUNTIME, java_home, session_configuration
+from dfp_platform.resources.spark_ingest import ingested
+from dfp_platform.resources.spark_session import spark_session
 from dfp_platform.settings import settings
 from tests.conformance.engines_equal import built_in_lake, landed, refuse_drift
+from tests.conformance.spark_session import LEAVES_SOCKETS
 from tests.integration.test_dbt_project import Warehouse
 
 BIN = Path(pyspark.__file__).parent / "bin"
 SOME = "+split_index"
 """What the servers build: staging and one of the marts. What the SQL means is the same on every road to Spark."""
 
-pytestmark = pytest.mark.timeout(900)
+DATASET = "kronodroid_real_device"
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    *(pytest.mark.filterwarnings(warning) for warning in LEAVES_SOCKETS),
+]
 
 
 def free_port() -> int:
@@ -126,17 +138,36 @@ def expected(warehouse: Warehouse) -> Mapping[str, Any]:
     return built_in_lake(warehouse, "datafusion")
 
 
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("archive") / "apps.csv", rows=200, seed=7, device="real_device")
+
+
+def refuse_other_landing(warehouse: Warehouse, archive: Path, branch: str) -> None:
+    """Fail unless Spark, where the settings say it is, makes the table that a landing makes."""
+    for name in (branch, f"{branch}-landed"):
+        warehouse.lake.create_branch(name)
+    with spark_session(warehouse.lake, branch) as session:
+        ingested(session, DATASET, [str(archive)], terms=Terms())
+    land(warehouse.lake, f"{branch}-landed", DATASET, source=str(archive), sample_rows=1, seed=7, cache=archive.parent)
+    expected = register(warehouse.lake, f"{branch}-landed", DATASET).content
+    assert content_of(warehouse.lake, branch, f"tables/raw/{DATASET}") == expected
+
+
 def refuse_other_rows(expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     for name, rows in found.items():
         refuse_drift(name, expected[name], rows, "spark")
 
 
 def test_a_cluster_of_two_workers_builds_the_project_and_its_history_server_shows_it(
-    warehouse: Warehouse, expected: Mapping[str, Any], tmp_path: Path
+    warehouse: Warehouse, expected: Mapping[str, Any], archive: Path, tmp_path: Path
 ):
     log = tmp_path / "events"
-    with cluster(tmp_path, workers=2) as master, configured(spark_master=master, spark_event_log=str(log)):
-        found = built_in_lake(warehouse, "spark", branch="cluster")
+    with cluster(tmp_path, workers=2) as master:
+        with configured(spark_master=master, spark_event_log=str(log)):
+            found = built_in_lake(warehouse, "spark", branch="cluster")
+        with configured(spark_master=master):
+            refuse_other_landing(warehouse, archive, "on-cluster")
     assert found.keys() == expected.keys()
     refuse_other_rows(expected, found)
     port = free_port()
@@ -151,14 +182,16 @@ def test_a_cluster_of_two_workers_builds_the_project_and_its_history_server_show
     assert {executor["id"] for executor in executors if executor["totalTasks"]} >= {"0", "1"}
 
 
-def test_a_spark_connect_server_builds_models_on_any_branch(
-    warehouse: Warehouse, expected: Mapping[str, Any], tmp_path: Path
+def test_a_spark_connect_server_builds_models_on_any_branch_and_reads_archives(
+    warehouse: Warehouse, expected: Mapping[str, Any], archive: Path, tmp_path: Path
 ):
     port = free_port()
     address = {"spark.connect.grpc.binding.port": str(port), "spark.connect.grpc.binding.address": "127.0.0.1"}
     server = submitted("connect.service.SparkConnectServer", **address)
-    with running(tmp_path, *server, port=port), configured(spark_remote=f"sc://127.0.0.1:{port}"):
+    executors = {"PYSPARK_PYTHON": sys.executable}
+    with running(tmp_path, *server, port=port, **executors), configured(spark_remote=f"sc://127.0.0.1:{port}"):
         refuse_other_rows(expected, built_in_lake(warehouse, "spark", branch="connect", select=SOME))
+        refuse_other_landing(warehouse, archive, "on-connect")
 
 
 def test_a_thrift_server_builds_models_on_any_branch(warehouse: Warehouse, expected: Mapping[str, Any], tmp_path: Path):
