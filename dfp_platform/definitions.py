@@ -44,7 +44,7 @@ def compose() -> dg.Definitions:
     months = dg.define_asset_job(
         "months",
         dg.AssetSelection.assets(*tables.partitioned(made_by_dbt)),
-        description="Tables by month, for backfills: as one run, or a run a month, many at once.",
+        description="Tables by month: for backfills, each of which is one run over the months that are chosen.",
     )
     return dg.Definitions(
         assets=[*(asset for room in _ROOMS for asset in room.assets), made_by_dbt],

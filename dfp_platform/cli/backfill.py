@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +35,8 @@ def backfill(
     if len(spans) == 1:
         report(launched([key], branch=branch, partitions=spans[0]), as_json=as_json)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with code_location.instance(), ThreadPoolExecutor(len(spans)) as at_once:
         ended = list(at_once.map(lambda span: _in_a_process(key, span, branch), spans))
     if as_json:
@@ -66,6 +66,8 @@ def split(partitions: Sequence[str], runs: int) -> Iterator[Span]:
 
 def _in_a_process(key: str, span: Span, branch: str | None) -> tuple[Any, str]:
     """The outcome of one run in a process of its own, and what it said if it was not published."""
+    import subprocess
+
     command = [sys.executable, "-m", "dfp_platform.cli", "backfill", key, "--from", span.first, "--to", span.last]
     done = subprocess.run(
         [*command, *(["--branch", branch] if branch else []), "--json"], capture_output=True, text=True, check=False

@@ -19,7 +19,7 @@ from dfp_platform.settings import settings
 ABSENT = "absent"
 """Data version of an asset that the target does not hold."""
 
-_LOOKED_AT = 5_000
+_LOOKED_AT = 1_000
 """Commits at the head of the target among which the one that wrote a partition is looked for."""
 
 
