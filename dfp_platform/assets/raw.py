@@ -62,12 +62,12 @@ def raw_table(dataset: str) -> dg.AssetsDefinition:
         from dfp_platform.catalog import open_catalog
         from dfp_platform.catalog.describing import describe
         from dfp_platform.ingest import register
-        from dfp_platform.ingest.descriptions import DESCRIPTIONS
+        from dfp_platform.ingest.descriptions import descriptions
 
         asset = f"tables/raw/{dataset}"
         store = lake.writer(context, asset)
         register(store, lake.ref, dataset)
-        describe(open_catalog(store, lake.ref), ("raw", dataset), DESCRIPTIONS)
+        describe(open_catalog(store, lake.ref), ("raw", dataset), descriptions)
         return lake.materialized(asset, lake.table_metadata(asset))
 
     return registered

@@ -40,7 +40,7 @@ def ingest_archive(
     from dfp_platform.catalog import open_catalog
     from dfp_platform.catalog.describing import describe
     from dfp_platform.ingest import DATASETS
-    from dfp_platform.ingest.descriptions import DESCRIPTIONS
+    from dfp_platform.ingest.descriptions import descriptions
     from dfp_platform.ingest.landing import commit_load, standing
     from dfp_platform.ingest.slices import Terms
     from dfp_platform.resources.spark_ingest import ingested
@@ -57,7 +57,7 @@ def ingest_archive(
         beside = standing(lake.store, branch, config.dataset, as_files=False) if appended else ()
         with spark.session(branch) as session:
             made = ingested(session, config.dataset, config.files, terms=terms, beside=beside)
-        describe(open_catalog(lake.store, branch), ("raw", config.dataset), DESCRIPTIONS)
+        describe(open_catalog(lake.store, branch), ("raw", config.dataset), descriptions)
         commit_load(lake.store, branch, config.dataset, [], made, beside=beside)
         told = lineage_of(lake.store, graph, branch, *assets)
         lineage["lineage"] = json.dumps(told, sort_keys=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dfp_platform.catalog.lake_catalog import LakeCatalog
 from dfp_platform.catalog.names import Identifier
@@ -11,16 +11,21 @@ from dfp_platform.errors import NotFoundError
 
 
 def describe(
-    catalog: LakeCatalog, identifier: str | Identifier, columns: Mapping[str, str], *, comment: str = ""
+    catalog: LakeCatalog,
+    identifier: str | Identifier,
+    described: Callable[[Sequence[str]], Mapping[str, str]],
+    *,
+    comment: str = "",
 ) -> bool:
     """Give columns their descriptions, by one commit; False where they have them already. Rows and content stay.
 
     Args:
-        columns: descriptions by name; of columns that the table lacks, too.
+        described: from the table's column names to descriptions by name; of columns that the table lacks, too.
         comment: what the table holds; empty: left as it is.
     """
     name = catalog.identifier_to_tuple(identifier)
     table = catalog.load_table(name)
+    columns = described(table.schema().column_names)
     new = {f.name: columns[f.name] for f in table.schema().fields if columns.get(f.name, f.doc) != f.doc}
     remark = comment if comment and table.properties.get("comment") != comment else ""
     if not new and not remark:

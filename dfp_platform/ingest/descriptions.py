@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from dfp_platform.ingest.columns import COLUMNS, PERMISSIONS, SYSCALLS, Column
+from dfp_platform.ingest.columns import COLUMNS, LOAD_ID, PERMISSIONS, SYSCALLS, Column
 
 _NAMED: Mapping[str, str] = {
     "package": "Android package name as published, with a line break behind it; several apps (versions) share one.",
@@ -59,9 +59,13 @@ def _described(column: Column) -> str:
     if column.landed in _NAMED:
         return _NAMED[column.landed]
     if column.landed.startswith("sys_") and name in SYSCALLS:
-        return f"How often the app made {_call(name)} while it was watched."
+        return _counted(name)
     assert name in PERMISSIONS, column  # no column is without a description, or this module cannot be imported
     return f"1 if the app asks for {_OUTSIDE_ANDROID.get(name, 'android.permission')}.{name}, else 0."
+
+
+def _counted(name: str) -> str:
+    return f"How often the app made {_call(name)} while it was watched."
 
 
 def _call(name: str) -> str:
@@ -71,5 +75,15 @@ def _call(name: str) -> str:
     return f"the system call number {number}" if number != name else f"the system call `{name}`"
 
 
-DESCRIPTIONS: Mapping[str, str] = {column.landed: _described(column) for column in COLUMNS}
+DESCRIPTIONS: Mapping[str, str] = {
+    **{column.landed: _described(column) for column in COLUMNS},
+    LOAD_ID: "The load that brought the row: its number, and the beginning of a digest of its rows.",
+}
 """Landed name → what the column counts or says. Every column has one."""
+
+
+def descriptions(names: Sequence[str]) -> dict[str, str]:
+    """`DESCRIPTIONS`, and those of the system calls among `names` that only later archives count."""
+    new = (name for name in names if name.startswith("sys_") and name not in DESCRIPTIONS)
+    later = {name: f"{_counted(name.removeprefix('sys_'))} Empty for apps of earlier loads." for name in new}
+    return {**DESCRIPTIONS, **later}

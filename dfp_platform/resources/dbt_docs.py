@@ -1,7 +1,8 @@
 """Descriptions of what dbt made, put into the tables themselves, whichever engine made them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from dfp_platform.lake import Lake
@@ -22,7 +23,6 @@ def describe_models(lake: Lake, branch: str, manifest: Path, assets: Iterable[st
     from dfp_platform.catalog import open_catalog
     from dfp_platform.catalog.describing import describe
     from dfp_platform.catalog.names import identifier_of
-    from dfp_platform.ingest.descriptions import DESCRIPTIONS
 
     nodes = json.loads(manifest.read_text())["nodes"].values()
     keyed = DagsterDbtTranslator()
@@ -31,4 +31,11 @@ def describe_models(lake: Lake, branch: str, manifest: Path, assets: Iterable[st
     for asset in assets:
         model = models[asset]
         stated = {name: column["description"] for name, column in model["columns"].items() if column["description"]}
-        describe(catalog, identifier_of(asset), {**DESCRIPTIONS, **stated}, comment=model["description"].strip())
+        described = partial(_described, stated)
+        describe(catalog, identifier_of(asset), described, comment=model["description"].strip())
+
+
+def _described(stated: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    from dfp_platform.ingest.descriptions import descriptions
+
+    return {**descriptions(names), **stated}

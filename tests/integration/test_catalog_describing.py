@@ -25,7 +25,7 @@ def catalog(tmp_path: Path) -> LakeCatalog:
 
 def test_descriptions_are_one_commit_and_keep_content_and_snapshot(catalog: LakeCatalog) -> None:
     before, head = catalog.pointer("marts.apps"), catalog.lake.resolve("main")
-    assert describe(catalog, "marts.apps", DOCS, comment="Apps.")
+    assert describe(catalog, "marts.apps", lambda names: DOCS, comment="Apps.")
     after = catalog.pointer("marts.apps")
     assert (after.content, after.snapshot_id) == (before.content, before.snapshot_id)
     newest, *_ = catalog.lake.log("main")
@@ -33,19 +33,19 @@ def test_descriptions_are_one_commit_and_keep_content_and_snapshot(catalog: Lake
     expected = [("sha256", "string", "Names the app."), ("malware", "int", "The label.")]
     assert column_docs(catalog, "marts.apps") == expected
     assert catalog.load_table("marts.apps").properties["comment"] == "Apps."
-    assert not describe(catalog, "marts.apps", DOCS, comment="Apps.")
+    assert not describe(catalog, "marts.apps", lambda names: DOCS, comment="Apps.")
     assert catalog.lake.resolve("main") == newest.id, "what is described already gets no commit"
 
 
 def test_new_rows_keep_the_descriptions_and_new_columns_have_none(catalog: LakeCatalog) -> None:
-    describe(catalog, "marts.apps", DOCS)
+    describe(catalog, "marts.apps", lambda names: DOCS)
     overwrite(catalog, "marts.apps", APPS.append_column("year", pa.array([2012, 2013])))
     assert [doc for _, _, doc in column_docs(catalog, "marts.apps")] == ["Names the app.", "The label.", ""]
 
 
 def test_a_description_without_a_word_for_a_column_leaves_what_it_had(catalog: LakeCatalog) -> None:
-    describe(catalog, "marts.apps", DOCS, comment="Apps.")
-    assert describe(catalog, "marts.apps", {"malware": "1 for malware."})
+    describe(catalog, "marts.apps", lambda names: DOCS, comment="Apps.")
+    assert describe(catalog, "marts.apps", lambda names: {"malware": "1 for malware."})
     assert [doc for _, _, doc in column_docs(catalog, "marts.apps")] == ["Names the app.", "1 for malware."]
     assert catalog.load_table("marts.apps").properties["comment"] == "Apps."
 

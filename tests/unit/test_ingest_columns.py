@@ -16,7 +16,7 @@ from dfp_platform.ingest.columns import (
     arrow_schema,
     landed_schema,
 )
-from dfp_platform.ingest.descriptions import DESCRIPTIONS
+from dfp_platform.ingest.descriptions import DESCRIPTIONS, descriptions
 from dfp_platform.schemas import FEATURE_PREFIXES, LEAKING_COLUMNS
 from tests.ingest_files import REAL
 
@@ -70,10 +70,11 @@ def test_importing_the_room_imports_nothing_heavy():
 
 
 def test_every_column_says_what_it_counts() -> None:
-    assert DESCRIPTIONS.keys() == {column.landed for column in COLUMNS}
+    assert DESCRIPTIONS.keys() == {column.landed for column in COLUMNS} | {"load_id"}
     assert all(text.endswith(".") and len(text) < 120 for text in DESCRIPTIONS.values())
     assert DESCRIPTIONS["sys_read"] == "How often the app made the system call `read` while it was watched."
     assert DESCRIPTIONS["sys_sys_300"] == "How often the app made the system call number 300 while it was watched."
+    assert descriptions(["sys_statx"])["sys_statx"].startswith("How often the app made the system call `statx`")
     assert DESCRIPTIONS["perm_camera"] == "1 if the app asks for android.permission.CAMERA, else 0."
     assert "com.android.alarm.permission.SET_ALARM" in DESCRIPTIONS["perm_set_alarm"]
     counted = {name: text for name, text in DESCRIPTIONS.items() if name.startswith(("sys_", "perm_", "app_"))}
