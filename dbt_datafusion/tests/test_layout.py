@@ -97,6 +97,20 @@ def test_a_table_keeps_its_layout_until_it_is_told_another(lake: Lake):
     assert lake.rows("select count(*) from n.t") == [(9001,)]
 
 
+def test_a_table_that_is_built_again_as_it_is_sorted_keeps_its_order(lake: Lake):
+    build = f"create or replace table n.t sorted by (id, kind desc) as {DAYS}"
+    lake.run(build)
+    before = lake.table().metadata
+    lake.run(build)
+    after = lake.table().metadata
+    assert (after.default_sort_order_id, after.sort_orders) == (before.default_sort_order_id, before.sort_orders)
+    lake.run(
+        f"create or replace table n.t sorted by (id, kind desc) as select cast(id as varchar) as id, kind from ({DAYS})"
+    )
+    [by_id, _] = lake.table().sort_order().fields
+    assert lake.table().schema().find_column_name(by_id.source_id) == "id"
+
+
 def test_an_overwrite_replaces_only_the_partitions_its_rows_fall_in(lake: Lake):
     lake.run(
         "create table n.t partitioned by (kind) as select * from (values (1, 'a'), (2, 'a'), (3, 'b')) as t(id, kind)"

@@ -1,4 +1,11 @@
-{{ config(materialized='incremental', unique_key=['sha256', 'device'], meta={'by_load': true}) }}
+{{
+  config(
+    materialized='incremental',
+    unique_key=['sha256', 'device'],
+    partition_by=var('training_partitions'),
+    meta={'by_load': true},
+  )
+}}
 {%- set apps = ref('stg_kronodroid__combined') %}
 select
   sha256,

@@ -1,3 +1,4 @@
+{{ config(sorted_by=['device', 'time_rank']) }}
 with apps as (
   select
     sha256,

@@ -136,11 +136,18 @@ def _source(item: Term, schema: Schema) -> int:
 
 
 def drop_layout(
-    transaction: Transaction, partitioned_by: Sequence[Term] | None, sorted_by: Sequence[Term] | None
+    transaction: Transaction,
+    partitioned_by: Sequence[Term] | None,
+    sorted_by: Sequence[Term] | None,
+    *,
+    lasting: Collection[str] = (),
 ) -> None:
     """Let go of what the table is partitioned and sorted by and shall not be any more; None: keep all.
 
     For before its columns change: pyiceberg refuses a layout by a column that is gone even where it goes next.
+
+    Args:
+        lasting: columns that stay as they are.
     """
     metadata = transaction.table_metadata
     if partitioned_by is not None:
@@ -155,8 +162,18 @@ def drop_layout(
             with transaction.update_spec() as update:
                 for name in gone:
                     update.remove_field(name)
-    if sorted_by is not None and not metadata.sort_order().is_unsorted:
+    stays = _is_sorted_by(metadata, sorted_by or ()) and {item.column for item in sorted_by or ()} <= set(lasting)
+    if sorted_by is not None and not metadata.sort_order().is_unsorted and not stays:
         _set_unsorted(transaction)
+
+
+def _is_sorted_by(metadata: TableMetadata, terms: Sequence[Term]) -> bool:
+    fields = metadata.sort_order().fields
+    have = [
+        (metadata.schema().find_column_name(field.source_id), str(field.transform), field.direction, field.null_order)
+        for field in fields
+    ]
+    return have == [(item.column, str(item.transform), item.direction, item.nulls) for item in terms]
 
 
 def add_layout(

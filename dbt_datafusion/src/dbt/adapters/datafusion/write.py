@@ -82,7 +82,8 @@ def replace(catalog: Catalog, identifier: Identifier, rows: DataFrame, definitio
     if table is None:
         return commit(_creation(catalog, identifier, target, definition), rows, [], intent="table")
     transaction = table.transaction()
-    layout.drop_layout(transaction, definition.partitioned_by, definition.sorted_by)
+    lasting = [field.name for field in arrow_schema(table) if field in target]
+    layout.drop_layout(transaction, definition.partitioned_by, definition.sorted_by, lasting=lasting)
     change_columns(transaction, target, definition.required)
     layout.add_layout(transaction, definition.partitioned_by, definition.sorted_by)
     if VIEW_QUERY in table.properties:
