@@ -1,15 +1,17 @@
 """Partitions of assets as Dagster 1.13 records them: like `dagster_internals`, what is not its public interface."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from dagster._serdes import deserialize_value, serialize_value
 
 from dfp_platform.resources.dagster_internals import key_of
 
@@ -54,3 +56,19 @@ def latest_partition_versions(instance: dg.DagsterInstance, asset: str) -> dict[
         key_of(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
     )
     return {partition: said.get(DATA_VERSION_TAG, "") for partition, said in tags.items()}
+
+
+def latest_records(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, int]:
+    """Storage id of the latest materialization of each asset, or of any partition of it."""
+    entries = [record.asset_entry for record in instance.get_asset_records([key_of(asset) for asset in assets])]
+    return {"/".join(entry.asset_key.path): entry.last_materialization_storage_id or 0 for entry in entries}
+
+
+def instance_to_text(instance: dg.DagsterInstance) -> str:
+    """Where an instance's records are, for another process."""
+    return serialize_value(instance.get_ref())
+
+
+def instance_from_text(text: str) -> dg.DagsterInstance:
+    """The reverse of `instance_to_text`."""
+    return dg.DagsterInstance.from_ref(deserialize_value(text, InstanceRef))

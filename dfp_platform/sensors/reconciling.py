@@ -5,15 +5,12 @@ from dataclasses import asdict
 import dagster as dg
 
 from dfp_platform.lake import open_lake
+from dfp_platform.publishing.partition_pages import AT_MOST, tell_in_a_process, told_so_far
 from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import Publisher
 from dfp_platform.publishing.reconciler import reconcile
-from dfp_platform.publishing.truth import tell_partitions
 from dfp_platform.resources.dagster_internals import graph_of
 from dfp_platform.settings import settings
-
-PARTITIONS_A_TICK = 200
-"""Pages of partitions that one tick corrects: some seconds of the minute it may take."""
 
 
 @dg.sensor(
@@ -30,6 +27,9 @@ def reconcile_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     lake = open_lake(settings().lake_uri, create=True)
     mended = reconcile(Publisher(lake, context.instance, graph, settle))
     told = [f"{what} {', '.join(runs)}" for what, runs in asdict(mended).items() if runs]
-    partitions = tell_partitions(context.instance, lake, graph, at_most=PARTITIONS_A_TICK)
-    told += [f"told {number} partitions of {asset}" for asset, number in partitions.items()]
+    if graph.partitioned and told_so_far(context.instance, lake, graph) != context.cursor:
+        partitions = tell_in_a_process(context.instance, graph)
+        told += [f"told {number} partitions of {asset}" for asset, number in partitions.items()]
+        if sum(partitions.values()) < AT_MOST:  # else there may be more to tell
+            context.update_cursor(told_so_far(context.instance, lake, graph))
     return dg.SkipReason("; ".join(told) or "nothing to mend")

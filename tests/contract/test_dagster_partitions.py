@@ -1,15 +1,17 @@
 """What `resources/dagster_partitions.py` takes from the pinned Dagster that is not its public interface."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from dfp_platform.resources import dagster_internals as internals
 from dfp_platform.resources import dagster_partitions as partitions
-from dfp_platform.resources.dagster_internals import ASSET_JOB, path_of
+from dfp_platform.resources.dagster_internals import ASSET_JOB, path_of, project_instance
 from dfp_platform.resources.dagster_launching import launch_here
 from dfp_platform.resources.dagster_partitions import Span
+from dfp_platform.settings import PROJECT_ROOT
 
 MONTHS = dg.MonthlyPartitionsDefinition("2012-01-01", end_date="2012-07-01")
 SEEN: dict[str, object] = {}
@@ -93,3 +95,15 @@ def test_the_page_of_an_asset_whose_partition_was_made_last_does_not_speak_of_th
 
 def test_the_graph_knows_which_assets_are_partitioned() -> None:
     assert internals.graph_of(defs().resolve_asset_graph()).partitioned == {"t/parted"}
+
+
+def test_another_process_finds_the_same_records(tmp_path: Path) -> None:
+    with project_instance(PROJECT_ROOT, tmp_path) as instance:
+        assert partitions.latest_records(instance, ["t/parted"]) == {}
+        launch(instance, Span("2012-02-01", "2012-03-01"), "t/parted")
+        with partitions.instance_from_text(partitions.instance_to_text(instance)) as other:
+            shown = partitions.latest_partition_versions(other, "t/parted")
+            records = partitions.latest_records(other, ["t/parted", "t/whole"])
+        assert shown == {"2012-02-01": "2012-02-01@1", "2012-03-01": "2012-03-01@1"}
+        assert records == partitions.latest_records(instance, ["t/parted"])
+        assert records["t/parted"] > 0

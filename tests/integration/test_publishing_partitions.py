@@ -11,6 +11,7 @@ import pytest
 from dfp_platform.catalog import open_catalog, overwrite_partitions
 from dfp_platform.catalog.partitions import partition_contents
 from dfp_platform.lake.interface import Lake
+from dfp_platform.publishing.partition_pages import tell_in_a_process, told_so_far
 from dfp_platform.publishing.truth import ABSENT, lineage_of_partitions, tell_partitions
 from dfp_platform.resources.dagster_internals import Graph, report_materialization
 from dfp_platform.resources.dagster_partitions import latest_partition_versions
@@ -61,6 +62,20 @@ def test_each_page_is_made_equal_to_what_the_lake_holds_and_then_left_alone(writ
     assert tell_partitions(instance, lake, GRAPH, at_most=100) == {}
     write(lake, {MARCH: 3})
     assert tell_partitions(instance, lake, GRAPH, at_most=100) == {EVENTS: 1}
+
+
+def test_a_process_of_its_own_tells_the_pages_once(written: Toy) -> None:
+    instance, lake = written.instance, written.lake
+    before = told_so_far(instance, lake, GRAPH)
+    assert tell_in_a_process(instance, GRAPH) == {EVENTS: 2}
+    held = {part: found.content for part, found in partition_contents(lake, "main", EVENTS).items()}
+    assert latest_partition_versions(instance, EVENTS) == held
+    after = told_so_far(instance, lake, GRAPH)
+    assert after != before
+    assert tell_in_a_process(instance, GRAPH) == {}
+    assert told_so_far(instance, lake, GRAPH) == after, "so a sensor need not ask again"
+    write(lake, {MARCH: 3})
+    assert told_so_far(instance, lake, GRAPH) != after
 
 
 def test_the_lineage_of_a_partition_is_that_of_the_run_that_made_it(written: Toy) -> None:
