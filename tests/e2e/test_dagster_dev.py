@@ -23,6 +23,15 @@ MATERIALIZED = """{ assetsOrError { ... on AssetConnection { nodes {
     key { path } assetMaterializations(limit: 1) { runId metadataEntries { label } } } } } }"""
 
 
+TICKS = """{ sensorOrError(sensorSelector: {
+    repositoryName: "__repository__", repositoryLocationName: "dfp", sensorName: "reconcile_runs"}) {
+    ... on Sensor { sensorState { ticks { status skipReason } } } } }"""
+
+
+PARTED = """{ assetNodes(assetKeys: [{path: ["tables", "marts", "fct_apps_by_month"]}]) {
+    partitionStats { numPartitions numMaterialized } } }"""
+
+
 def ask(port: int, question: str) -> dict[str, Any]:
     answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": question}, timeout=20)
     answer.raise_for_status()
@@ -39,6 +48,17 @@ def until_it_answers(port: int, process: subprocess.Popen[bytes], *, seconds: fl
         except httpx.TransportError:
             time.sleep(0.5)
     pytest.fail(f"dagster dev did not answer within {seconds} s")
+
+
+def first_tick(port: int, *, seconds: float) -> str:
+    """What the reconciling sensor did on its first tick, which tells the pages of partitions by another process."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended = [t for t in ask(port, TICKS)["sensorOrError"]["sensorState"]["ticks"] if t["status"] != "STARTED"]
+        if ended:
+            return ended[-1]["skipReason"] or ended[-1]["status"]
+        time.sleep(1)
+    pytest.fail(f"no tick within {seconds} s")
 
 
 def proportional_memory(pid: int) -> float:
@@ -69,6 +89,9 @@ def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_d
     assert {"lake/commit", "lake/branch"} <= labels
     locations = ask(port, "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }")
     assert locations["workspaceOrError"]["locationEntries"] == [{"name": "dfp", "loadStatus": "LOADED"}]
+    assert "partitions of tables/marts/fct_apps_by_month" in first_tick(port, seconds=120)
+    parted = ask(port, PARTED)["assetNodes"][0]["partitionStats"]
+    assert parted == {"numPartitions": 168, "numMaterialized": 168}
     if sys.platform == "linux":  # elsewhere the kernel does not share a page's size among its users
         assert proportional_memory(process.pid) <= MEMORY_LIMIT
 
