@@ -134,6 +134,18 @@ def test_spark_makes_the_table_that_a_landing_makes_and_refuses_what_that_refuse
                 assert_frame_equal(rows_at(lake, "dev"), rows_at(lake, "landed"))
         with pytest.raises(ConfigurationError, match="has a Spark session already"), spark_session(lake, "main"):
             pass
+        first = ingested(session, DATASET, [str(packed)], terms=Terms())
+        counted = [
+            [*row, str(number) if number else "statx"]
+            for number, row in enumerate(sample_rows(tmp_path, rows=5, seed=9))
+        ]
+        later = write_rows(tmp_path / "later.csv", counted)
+        terms = Terms(new_syscalls=("statx",))
+        second = ingested(session, DATASET, [str(later)], terms=terms, beside=(first,))
+        again = ingested(session, DATASET, [str(later)], terms=terms, beside=(first, second))
+        assert again.load_id == second.load_id
+        loads = rows_at(lake, "dev").group_by("load_id").agg(pl.len(), pl.col("sys_statx").sum()).sort("load_id")
+        assert loads.rows() == [(first.load_id, 40, 0), (second.load_id, 5, 15)]
 
 
 def test_a_run_of_the_job_publishes_what_spark_read_and_an_offending_file_changes_nothing(
