@@ -34,20 +34,21 @@ _ROOMS = (raw, features, models, mobile, reports)
 def compose() -> dg.Definitions:
     """Put the code location together for the current settings."""
     lake = LakeResource(branch=settings().branch)
+    tables_made = tables.dbt_tables()
+    line = [*(asset for room in _ROOMS for asset in room.assets), tables_made]
     main_line = dg.define_asset_job(
         MAIN_JOB,
-        dg.AssetSelection.all(),
+        dg.AssetSelection.assets(*line),
         description="Raw apps to a measured model and its report, published in one commit. "
         "Tables by month are made whole, whichever partition is chosen.",
     )
-    made_by_dbt = tables.dbt_tables()
     months = dg.define_asset_job(
         "months",
-        dg.AssetSelection.assets(*tables.partitioned(made_by_dbt)),
+        dg.AssetSelection.assets(*tables.partitioned(tables_made)),
         description="Tables by month: for backfills, each of which is one run over the months that are chosen.",
     )
     return dg.Definitions(
-        assets=[*(asset for room in _ROOMS for asset in room.assets), made_by_dbt],
+        assets=[*line, *models.beyond, *mobile.beyond],
         asset_checks=[check for room in _ROOMS for check in room.checks],
         jobs=[main_line, months, ingest_on_spark, publish_job, maintain_job],
         schedules=[maintain_weekly],

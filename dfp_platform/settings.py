@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,12 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 LAKEFS = "lakefs"
 """Value of `lake` that means: the lakeFS repository the `LAKEFS_…` names describe."""
+
+
+PRESET_GROUPS = ("model", "data", "split", "training")
+"""What a training is told, part by part; each part has presets, see `models.presets`."""
+
+_CHOICE = re.compile(rf"DFP_((?:{'|'.join(PRESET_GROUPS)})(?:__\w+)?)", re.IGNORECASE)
 
 
 def _known_as(name: str) -> AliasChoices:
@@ -170,6 +177,21 @@ class Settings(BaseSettings):
             for name, value in found.items()
             if value is not None
         }
+
+
+def training_choices(env_file: Path = PROJECT_ROOT / ".env") -> dict[str, str]:
+    """What the environment and `.env` say of trainings: ``DFP_MODEL=vae``, ``DFP_TRAINING__EPOCHS=3``.
+
+    Returns:
+        Choices as `models.presets.resolve` takes them, ``{"model": "vae", "training.epochs": "3"}``; the seed is that
+        of the settings unless it is named.
+    """
+    from dotenv import dotenv_values
+
+    said = {**dotenv_values(env_file), **os.environ}
+    matches = ((_CHOICE.fullmatch(name), value) for name, value in said.items() if value)
+    chosen = {found[1].lower().replace("__", "."): str(value) for found, value in matches if found}
+    return {"training.seed": str(settings().seed), **chosen}
 
 
 @cache

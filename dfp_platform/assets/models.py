@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
+from dfp_platform.assets.choices import LINE, configured, every_choice, is_network, launchpad
 from dfp_platform.assets.plots import evaluation_plots
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.tracking import TrackingResource
@@ -13,70 +14,65 @@ from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
     from dfp_platform.models.card import Origin
-    from dfp_platform.models.data import TrainingData
+    from dfp_platform.models.parts import Parts
 
 TRAINING = {
     "dataset": dg.AssetIn(["tables", "marts", "fct_training_dataset"], input_manager_key="iceberg"),
     "places": dg.AssetIn(["tables", "marts", "split_index"], input_manager_key="iceberg"),
 }
-"""What `training_data` takes: the apps, and their places in time."""
+"""The apps, and their places in time: what `placed` puts together."""
 
-MODELS = ("autoencoder", "xgboost")
+MODELS = LINE
+"""The models that the evaluation compares."""
+
 GUESSING = 0.5
 
 
-@dg.asset(
-    key=["models", "autoencoder"],
-    ins=TRAINING,
-    io_manager_key="weights",
-    group_name="models",
-    code_version="1",
-    kinds={"pytorch"},
-)
-def autoencoder(
-    context: dg.AssetExecutionContext,
-    lake: LakeResource,
-    tracking: TrackingResource,
-    dataset: pa.Table,
-    places: pa.Table,
-) -> Mapping[str, bytes]:
-    """One-class autoencoder of benign apps of the past, with the alarm threshold calibrated on later ones."""
-    from dfp_platform.models.configs import AutoencoderConfig
-    from dfp_platform.models.training import train_autoencoder
+def trained(name: str, *, group: str) -> dg.AssetsDefinition:
+    """The asset of one model. What its launchpad asks for is the tree of `models.configs.Configuration`."""
+    preset, device = every_choice()[name]
 
-    config = AutoencoderConfig(seed=settings().seed)
-    origin, synthetic = _origin(lake)
-    trained = train_autoencoder(
-        training_data(dataset, places), config=config, origin=origin, synthetic=synthetic, progress=False
+    @dg.asset(
+        key=["models", name],
+        ins=TRAINING,
+        config_schema=launchpad(name),
+        io_manager_key="weights",
+        group_name=group,
+        code_version="2",
+        kinds={"pytorch" if is_network(name) else "xgboost"},
+        description=f"The preset {preset} trained on apps of the {device.replace('_', ' ')}, with its alarm threshold.",
     )
-    _describe(context, tracking.log(context, trained), trained.card.figures, trained.card.threshold)
-    return trained.files
+    def model(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        tracking: TrackingResource,
+        dataset: pa.Table,
+        places: pa.Table,
+    ) -> Mapping[str, bytes]:
+        from dfp_platform.models.data import placed
+        from dfp_platform.models.parts import parts
+        from dfp_platform.models.training import train
 
+        configuration = configured(name, context.op_execution_context.op_config)
+        apps = parts(placed(dataset, places), configuration.data, configuration.split)
+        origin, synthetic = _origin(lake, device)
+        made = train(
+            apps,
+            configuration,
+            origin=origin,
+            synthetic=synthetic,
+            progress=False,
+            checkpoints=settings().home / "checkpoints",
+        )
+        figures = _test_figures(made.files, apps)
+        run = tracking.log(context, made, figures)
+        context.add_output_metadata(
+            {"mlflow run": run, "threshold": made.card.threshold, **made.card.figures, **figures}
+        )
+        context.add_output_metadata({"configuration": dg.MetadataValue.json(made.card.config)})
+        return made.files
 
-@dg.asset(
-    key=["models", "xgboost"],
-    ins=TRAINING,
-    io_manager_key="weights",
-    group_name="models",
-    code_version="1",
-    kinds={"xgboost"},
-)
-def xgboost(
-    context: dg.AssetExecutionContext,
-    lake: LakeResource,
-    tracking: TrackingResource,
-    dataset: pa.Table,
-    places: pa.Table,
-) -> Mapping[str, bytes]:
-    """Gradient-boosted trees on the same apps, with labels: the reference a neural detector is judged against."""
-    from dfp_platform.models.configs import ReferenceConfig
-    from dfp_platform.models.reference import train_reference
-
-    config = ReferenceConfig(seed=settings().seed)
-    origin, synthetic = _origin(lake)
-    trained = train_reference(training_data(dataset, places), config=config, origin=origin, synthetic=synthetic)
-    _describe(context, tracking.log(context, trained), trained.card.figures, trained.card.threshold)
-    return trained.files
+    return model
 
 
 @dg.asset(
@@ -84,7 +80,7 @@ def xgboost(
     ins={**TRAINING, **{name: dg.AssetIn(["models", name]) for name in MODELS}},
     io_manager_key="report",
     group_name="models",
-    code_version="1",
+    code_version="2",
     kinds={"python"},
 )
 def evaluation(
@@ -95,11 +91,16 @@ def evaluation(
     xgboost: Mapping[str, bytes],
 ) -> Mapping[str, bytes]:
     """Scores of every model on apps newer than all it was trained on, over time and with intervals."""
+    from dfp_platform.models.data import placed
     from dfp_platform.models.evaluation import evaluate
+    from dfp_platform.models.parts import unseen
     from dfp_platform.models.weights import load_model
 
     models = {"autoencoder": load_model(autoencoder), "xgboost": load_model(xgboost)}
-    judged = evaluate(models, training_data(dataset, places), seed=settings().seed)
+    apps = unseen(
+        placed(dataset, places), [model.card.configuration for model in models.values()], device="real_device"
+    )
+    judged = evaluate(models, apps, seed=settings().seed)
     context.add_output_metadata({f"{m.model} ROC-AUC": m.overall.roc_auc or 0.0 for m in judged.models})
     context.add_output_metadata(evaluation_plots(judged.model_dump(mode="json")["models"]))
     return {"report.json": judged.to_json()}
@@ -115,10 +116,16 @@ def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
         additional_ins=TRAINING,
     )
     def check(files: Mapping[str, bytes], dataset: pa.Table, places: pa.Table) -> dg.AssetCheckResult:
-        from dfp_platform.models.weights import load_model, read_card
+        from dfp_platform.models.data import placed
+        from dfp_platform.models.parts import parts
+        from dfp_platform.models.weights import load_model
 
-        later = training_data(dataset, places).calibration.benign.matrix
-        model, limit = load_model(files), float(read_card(files).config["false_positive_rate"])
+        model = load_model(files)
+        told = model.card.configuration
+        later, limit = (
+            parts(placed(dataset, places), told.data, told.split).calibration.benign.matrix,
+            told.training.false_positive_rate,
+        )
         share = float(model.label(model.score(later)).mean())
         return dg.AssetCheckResult(passed=share <= limit + 1 / len(later), metadata={"figure": share, "limit": limit})
 
@@ -138,26 +145,29 @@ def better_than_guessing(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=worst > GUESSING, metadata={"figure": worst, "limit": GUESSING})
 
 
-def training_data(dataset: pa.Table, places: pa.Table) -> "TrainingData":
-    """The apps of the real device, oldest first."""
-    from dfp_platform.models.data import TrainingData, placed
+def _test_figures(files: Mapping[str, bytes], apps: "Parts") -> dict[str, float]:
+    """How a model does on the test of its own split; nothing where there is none."""
+    from dfp_platform.models.evaluation import evaluate
+    from dfp_platform.models.tracking import headline_figures
+    from dfp_platform.models.weights import load_model
 
-    return TrainingData.from_arrow(placed(dataset, places), device="real_device")
+    if not len(apps.test):
+        return {}
+    return headline_figures(evaluate({"": load_model(files)}, apps, seed=0, resamples=0).models[0])
 
 
-def _origin(lake: LakeResource) -> "tuple[Origin, bool]":
+def _origin(lake: LakeResource, device: str) -> "tuple[Origin, bool]":
     """Where the training table came from, and whether its apps were generated."""
     from dfp_platform.ingest import origin
     from dfp_platform.models.card import Origin
 
     content = lake.content("tables/marts/fct_training_dataset")
-    synthetic = origin(lake.store, lake.ref, "kronodroid_real_device").synthetic
+    synthetic = origin(lake.store, lake.ref, f"kronodroid_{device}").synthetic
     return Origin(content=content, split_version="v1"), synthetic
 
 
-def _describe(context: dg.AssetExecutionContext, mlflow_run: str, figures: Mapping[str, float], limit: float) -> None:
-    context.add_output_metadata({"mlflow run": mlflow_run, "threshold": limit, **figures})
+assets = [*(trained(name, group="models") for name in MODELS), evaluation]
+beyond = [trained(name, group="presets") for name in every_choice() if name not in MODELS]
+"""Models that a run makes when it is asked for them by name or preset."""
 
-
-assets = [autoencoder, xgboost, evaluation]
-checks = [*map(alarms_as_calibrated, MODELS), better_than_guessing]
+checks = [*map(alarms_as_calibrated, every_choice()), better_than_guessing]

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from dfp_platform.assets.models import MODELS, TRAINING, training_data
+from dfp_platform.assets.models import MODELS, TRAINING
 from dfp_platform.assets.plots import latency_plot
 from dfp_platform.ingest import origin
-from dfp_platform.models.data import TrainingData
+from dfp_platform.models.data import TrainingData, placed
 from dfp_platform.publishing.evidence import verdicts_so_far
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
@@ -40,11 +40,12 @@ def host_latency(
     from dfp_platform.mobile.artifact import MobileArtifact
     from dfp_platform.mobile.benchmark import artifact_subject, measure_latency, model_subject
 
+    data = TrainingData.from_arrow(placed(dataset, places), device="real_device")
     subjects = [
-        artifact_subject(MobileArtifact.from_files(artifact)),
-        *(model_subject(model) for model in (autoencoder, xgboost)),
+        artifact_subject(MobileArtifact.from_files(artifact), known=data.features),
+        *(model_subject(model, known=data.features) for model in (autoencoder, xgboost)),
     ]
-    measured = measure_latency(subjects, training_data(dataset, places).test.matrix)
+    measured = measure_latency(subjects, data.test.matrix)
     context.add_output_metadata({f"{row.runtime} {row.model} p50 (us)": row.p50_us for row in measured.rows})
     context.add_output_metadata(latency_plot(measured.model_dump(mode="json")["rows"]))
     return {"report.json": measured.to_json()}
@@ -99,7 +100,7 @@ def summary(
     """One page for people: data, scores over time, latency, parity and checks, named by its lake commit."""
     from dfp_platform.reports import ReportInputs, describe_dataset, render
 
-    data = training_data(dataset, places)
+    data = TrainingData.from_arrow(placed(dataset, places), device="real_device")
     told = origin(lake.store, lake.ref, "kronodroid_real_device")
     inputs = ReportInputs(
         commit=lake.store.resolve(lake.ref),
@@ -125,14 +126,16 @@ def _distribution(files: Mapping[str, bytes], data: TrainingData) -> Mapping[str
     from dfp_platform.reports import score_distribution
 
     card, test = read_card(files), data.test
-    return score_distribution(card.name, load_model(files).score(test.matrix), test.labels, threshold=card.threshold)
+    scores = load_model(files).score(test.columns(card.features))
+    return score_distribution(card.name, scores, test.labels, threshold=card.threshold)
 
 
 def _parity(model: Mapping[str, bytes], artifact: Mapping[str, bytes], data: TrainingData) -> Mapping[str, Any]:
     from dfp_platform.mobile.artifact import MobileArtifact
     from dfp_platform.mobile.parity import check_parity
 
-    held = check_parity(model, MobileArtifact.from_files(artifact), data.test.matrix, seed=settings().seed)
+    exported = MobileArtifact.from_files(artifact)
+    held = check_parity(model, exported, data.test.columns(exported.card.features), seed=settings().seed)
     return held.model_dump(mode="json")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dfp_platform.cli import code_location
-from dfp_platform.cli.runs import Branch, launched, report
+from dfp_platform.cli.runs import Branch, launched, report, told_by
 from dfp_platform.cli.screen import Json, err, out, print_json
 from dfp_platform.cli.selection import between, partitioned
 from dfp_platform.errors import HeldBackError
@@ -33,7 +33,7 @@ def backfill(
     key = partitioned(asset, known)
     spans = [*split(between(known[key], first, last), runs)]
     if len(spans) == 1:
-        report(launched([key], branch=branch, partitions=spans[0]), as_json=as_json)
+        report(launched([key], told_by(), branch=branch, partitions=spans[0]), as_json=as_json)
         return
     from concurrent.futures import ThreadPoolExecutor
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from dfp_platform.cli.lake import opened
-from dfp_platform.cli.runs import Source, launched, report
+from dfp_platform.cli.runs import Source, launched, report, told_by
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def demo(source: Source = None, as_json: Json = False) -> None:
 
     nobody_chose = source is None and "source" not in settings().model_fields_set
     _announce(choose(source="sample" if nobody_chose else source).source)
-    outcome = launched(None)
+    outcome = launched(None, told_by())
     if not outcome.success:
         report(outcome, as_json=as_json)
     summary = summarised(opened(), outcome)

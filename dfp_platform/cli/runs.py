@@ -10,10 +10,11 @@ from rich.text import Text
 from dfp_platform.cli import code_location
 from dfp_platform.cli.narration import Narrator
 from dfp_platform.cli.screen import Json, err, only_answers_on_stdout, out, print_json
-from dfp_platform.cli.selection import chosen
+from dfp_platform.cli.selection import chosen, upstream
 from dfp_platform.errors import HeldBackError
 
 if TYPE_CHECKING:
+    from dfp_platform.models.configs import Configuration
     from dfp_platform.publishing.launch import RunOutcome
     from dfp_platform.resources.dagster_partitions import Span
 
@@ -31,11 +32,24 @@ SOURCE_SETTINGS = {
 }
 """Fields of `SourceResource`, and the settings that fill them."""
 
+RUN_SETTINGS = ("engine", "source", "sample_rows", "seed", "lake")
+"""Settings that a run takes as choices, ``engine=spark``, beside those of its training."""
+
+Choices = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="What is trained and how: model=vae, data=emulator, split=hash, training=quick, training.epochs=3 "
+        "(files in presets/, and their keys); or engine=spark, seed=9.",
+    ),
+]
+
 HELD = "not published:"
 """In the failure of a step that did its work and only stands for what the gate held back."""
 
 
 def run(
+    choices: Choices = None,
     select: Annotated[
         list[str] | None, typer.Option("--select", "-s", help="A room, an asset or a glob; may be repeated.")
     ] = None,
@@ -54,9 +68,10 @@ def run(
     from dfp_platform.settings import choose
 
     choose(source=source, engine=engine, write_disposition="append" if append else None)
-    keys = chosen(_dependencies(), select=select or [], start=start, end=end)
-    outcome = launched(keys, branch=branch, base=base)
-    report(outcome, as_json=as_json)
+    told = told_by(choices)
+    dependencies = _dependencies(told, *(select or []), *(name for name in (start, end) if name))
+    keys = chosen(dependencies, select=select or [], start=start, end=end)
+    report(launched(keys, told, branch=branch, base=base), as_json=as_json)
 
 
 def publish(
@@ -87,50 +102,89 @@ def rerun(
     report(outcome, as_json=as_json)
 
 
-def train(
-    choices: Annotated[
-        list[str] | None, typer.Argument(help="model=autoencoder or model=xgboost; without: all.")
-    ] = None,
-    branch: Branch = None,
-    base: Base = None,
-    as_json: Json = False,
-) -> None:
-    """Train models from the features that are published, and evaluate them."""
-    models = [_value_of(choice, "model") for choice in choices or []]
-    keys = chosen(_dependencies(), select=[f"models/{model}" for model in models] or ["models"])
-    evaluation = [key for key in _dependencies() if key == "models/evaluation"]
-    report(launched(sorted({*(keys or []), *evaluation}), branch=branch, base=base), as_json=as_json)
+def train(choices: Choices = None, branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
+    """Train models from the features that are published: the chosen one, or all of the main line and its evaluation."""
+    from dfp_platform.assets.choices import LINE
+
+    told = told_by(choices)
+    keys = ["models/evaluation"] if not choices or told.name in LINE else []
+    keys += [f"models/{name}" for name in ([told.name] if choices else LINE)]
+    report(launched(sorted(keys), told, branch=branch, base=base), as_json=as_json)
 
 
-def export(branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
-    """Turn the published weights into artifacts for phones, each held against its original."""
-    report(launched(chosen(_dependencies(), select=["mobile"]), branch=branch, base=base), as_json=as_json)
+def export(choices: Choices = None, branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
+    """Turn the published weights of a network into artifacts for phones, each held against its original."""
+    told = told_by(choices)
+    keys = chosen(_dependencies(told), select=[f"mobile/{told.name}_*" if choices else "mobile"])
+    report(launched(keys, told, branch=branch, base=base), as_json=as_json)
 
 
 def features(branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
     """Apply the feature registry and load the online store from the published tables."""
-    report(launched(chosen(_dependencies(), select=["features"]), branch=branch, base=base), as_json=as_json)
+    told = told_by()
+    report(launched(chosen(_dependencies(told), select=["features"]), told, branch=branch, base=base), as_json=as_json)
+
+
+def told_by(choices: list[str] | None = None) -> Configuration:
+    """The training that choices and the environment ask for; choices that are settings are made for this process.
+
+    Raises:
+        ConfigurationError: a key or value that cannot be; the nearest is named.
+    """
+    from dfp_platform.assets.choices import wanted
+    from dfp_platform.models.presets import parsed
+    from dfp_platform.settings import choose
+
+    said = parsed(choices or [])
+    choose(**{name: said.pop(name) for name in RUN_SETTINGS if name in said})
+    return wanted(said)
 
 
 def launched(
-    keys: list[str] | None, *, branch: str | None = None, base: str | None = None, partitions: Span | None = None
+    keys: list[str] | None,
+    told: Configuration,
+    *,
+    branch: str | None = None,
+    base: str | None = None,
+    partitions: Span | None = None,
 ) -> RunOutcome:
-    """Run the assets here and tell about it on stderr."""
-    from dfp_platform.publishing.launch import run_job
+    """Run the assets here and tell about it on stderr.
 
+    Args:
+        keys: asset key paths; None: the main line, and what belongs to the training that is asked for.
+        told: that training.
+        partitions: which partitions of partitioned assets to make; None: all.
+    """
+    from dfp_platform.assets.choices import LINE, assets_of, beyond_the_line
+    from dfp_platform.publishing.launch import MAIN_JOB, run_job
+    from dfp_platform.resources.dagster_internals import ASSET_JOB
+
+    if keys is None and told.name not in LINE:
+        keys = sorted({*_dependencies(told), *assets_of(told.name)})
+    job = ASSET_JOB if beyond_the_line().intersection(keys or ()) else MAIN_JOB
+    config = run_config(told, keys)
     with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
         return run_job(
+            job=job,
             selection=keys,
             branch=branch,
             base=base,
             partitions=partitions,
-            run_config=run_config(),
+            run_config=config,
             progress=narrator,
         )
 
 
-def run_config() -> dict[str, Any]:
-    """Run config that names the rows asked for: whoever executes the run again, here or in the UI, gets the same."""
+def run_config(told: Configuration, keys: list[str] | None) -> dict[str, Any]:
+    """Run config that names the rows and the trainings asked for: whoever executes the run again gets the same."""
+    from dfp_platform.assets.choices import LINE, every_choice, run_config_of
+
+    names = LINE if keys is None else [name for name in every_choice() if f"models/{name}" in keys]
+    return {**source_config(), "ops": run_config_of(names, told)}
+
+
+def source_config() -> dict[str, Any]:
+    """Run config that names the rows asked for."""
     from dfp_platform.settings import settings
 
     source = {name: getattr(settings(), setting) for name, setting in SOURCE_SETTINGS.items()}
@@ -165,16 +219,14 @@ def _where(outcome: RunOutcome) -> str:
     return f"run {outcome.run_id} as {outcome.published_commit[:12]} in {outcome.seconds:.1f} s"
 
 
-def _dependencies() -> dict[str, tuple[str, ...]]:
-    """What each asset of the code location is made from."""
-    return dict(code_location.graph().dependencies)
+def _dependencies(told: Configuration, *named: str) -> dict[str, tuple[str, ...]]:
+    """What each asset of the main line, of the training asked for and of exactly named assets is made from."""
+    from dfp_platform.assets.choices import assets_of, beyond_the_line
 
-
-def _value_of(choice: str, name: str) -> str:
-    key, _, value = choice.partition("=")
-    if key != name or not value:
-        raise typer.BadParameter(f"{choice!r} is not a choice; write {name}=<name>")
-    return value
+    every = dict(code_location.graph().dependencies)
+    exactly = upstream([name.strip("/") for name in named], every)
+    hidden = beyond_the_line() - {*assets_of(told.name), *exactly}
+    return {asset: inputs for asset, inputs in every.items() if asset not in hidden}
 
 
 def register(app: Any) -> None:

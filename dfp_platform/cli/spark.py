@@ -70,7 +70,7 @@ def ingest(
 ) -> None:
     """Make a raw table of files that are too large for one machine, by Spark, in a run that publishes as any other."""
     from dfp_platform.cli.narration import Narrator
-    from dfp_platform.cli.runs import report, run_config
+    from dfp_platform.cli.runs import report, source_config
     from dfp_platform.cli.screen import only_answers_on_stdout
     from dfp_platform.publishing.launch import INGEST_JOB, run_job
     from dfp_platform.settings import choose
@@ -78,7 +78,7 @@ def ingest(
     choose(write_disposition="append" if append else None)
     addresses = [file if "://" in file else str(Path(file).expanduser().absolute()) for file in files]
     archive = {"dataset": dataset, "files": addresses}
-    config = {**run_config(), "ops": {"ingest_archive": {"config": archive}}}
+    config = {**source_config(), "ops": {"ingest_archive": {"config": archive}}}
     with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
         outcome = run_job(job=INGEST_JOB, branch=branch, run_config=config, progress=narrator)
     report(outcome, as_json=as_json)

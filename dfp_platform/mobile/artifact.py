@@ -25,7 +25,8 @@ class MobileCard(Record):
         features: columns of the input, in order: raw values as landed, float32; NaN where unknown.
         schema_hash: identity of those columns, see `models.data.feature_schema_hash`.
         input: name of the graph's input, shape ``(apps, features)``.
-        output: name of its output, shape ``(apps,)``; more is more suspicious.
+        output: name of the output that holds scores, shape ``(apps,)``, within 0 and 1; more is more suspicious.
+        error_output: name of the output that holds reconstruction errors, shape ``(apps,)``.
         threshold: an app with a higher score raises an alarm; exactly a float32.
         libraries: versions that took part in the export; other versions may give other bytes.
         synthetic: whether the model was trained on generated apps.
@@ -42,6 +43,7 @@ class MobileCard(Record):
     schema_hash: str
     input: str
     output: str
+    error_output: str
     threshold: float
     libraries: dict[str, str]
     synthetic: bool = False

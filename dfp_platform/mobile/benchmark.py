@@ -35,7 +35,7 @@ PREEMPTION_LIMIT = 0.005
 _ROUNDS = 4
 _LOADS = 3
 _MICROSECOND = 1_000  # nanoseconds
-_RUNTIMES = {"autoencoder": "PyTorch", "xgboost": "XGBoost"}
+_TREES = "xgboost"
 
 
 class Scoring(Protocol):
@@ -56,6 +56,7 @@ class Subject:
         precision: number format of the weights.
         size: bytes of the model file.
         load: makes it ready from bytes in memory.
+        columns: positions of its features among those of the apps that are asked about; None: all of them.
     """
 
     runtime: str
@@ -63,6 +64,11 @@ class Subject:
     precision: str
     size: int
     load: Callable[[], Scoring]
+    columns: tuple[int, ...] | None = None
+
+    def rows(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What it takes of the apps."""
+        return matrix if self.columns is None else np.ascontiguousarray(matrix[:, list(self.columns)])
 
 
 class LatencyRow(Record):
@@ -122,15 +128,26 @@ class HostLatency(Record):
     rows: tuple[LatencyRow, ...]
 
 
-def model_subject(files: Mapping[str, bytes]) -> Subject:
-    """A trained model by the library that trained it; `files` as in `models.weights`."""
+def model_subject(files: Mapping[str, bytes], *, known: Sequence[str] | None = None) -> Subject:
+    """A trained model by the library that trained it; `known` as in `artifact_subject`."""
     card = read_card(files)
     size = sum(len(data) for name, data in files.items() if name != CARD)
-    return Subject(_RUNTIMES[card.kind], card.name, "fp32", size, lambda: load_model(files))
+    return Subject(
+        "XGBoost" if card.kind == _TREES else "PyTorch",
+        card.name,
+        "fp32",
+        size,
+        lambda: load_model(files),
+        _places(card.features, known),
+    )
 
 
-def artifact_subject(artifact: MobileArtifact) -> Subject:
-    """An exported model by the runtime it was exported for."""
+def artifact_subject(artifact: MobileArtifact, *, known: Sequence[str] | None = None) -> Subject:
+    """An exported model by the runtime it was exported for.
+
+    Args:
+        known: feature columns of the apps that will be asked about; None: those of the model.
+    """
     exporter = EXPORTERS[artifact.card.exporter]
     return Subject(
         exporter.runtime,
@@ -138,7 +155,15 @@ def artifact_subject(artifact: MobileArtifact) -> Subject:
         artifact.card.precision,
         len(artifact.data),
         lambda: exporter.load(artifact),
+        _places(artifact.card.features, known),
     )
+
+
+def _places(features: Sequence[str], known: Sequence[str] | None) -> tuple[int, ...] | None:
+    if known is None or tuple(features) == tuple(known):
+        return None
+    place = {name: position for position, name in enumerate(known)}
+    return tuple(place[name] for name in features)
 
 
 def measure_latency(
@@ -168,17 +193,19 @@ def measure_latency(
         raise InputError(
             f"{queries} queries over {len(matrix)} apps measure nothing", hint=f"at least {_ROUNDS} queries and one app"
         )
-    ready = [subject.load() for subject in subjects]
-    for scorer in ready:
-        _query_times(scorer, matrix, range(warm_up))
+    ready = [(subject.load(), subject.rows(matrix)) for subject in subjects]
+    for scorer, apps in ready:
+        _query_times(scorer, apps, range(warm_up))
     rounds: list[list[_Round]] = [[] for _ in subjects]
     for part in np.array_split(np.arange(queries), _ROUNDS):
-        for scorer, measured in zip(ready, rounds, strict=True):
-            measured.append(_query_times(scorer, matrix, part.tolist()))
-    big = matrix[np.arange(batch) % len(matrix)]
+        for (scorer, apps), measured in zip(ready, rounds, strict=True):
+            measured.append(_query_times(scorer, apps, part.tolist()))
+    every = np.arange(batch) % len(matrix)
     rows = tuple(
-        _row(subject, measured, throughput=_throughput(scorer, big), batch=batch, load_ms=_load_ms(subject, matrix))
-        for subject, scorer, measured in zip(subjects, ready, rounds, strict=True)
+        _row(
+            subject, measured, throughput=_throughput(scorer, apps[every]), batch=batch, load_ms=_load_ms(subject, apps)
+        )
+        for subject, (scorer, apps), measured in zip(subjects, ready, rounds, strict=True)
     )
     return HostLatency(machine=this_machine(), warm_up=warm_up, rounds=_ROUNDS, rows=rows)
 

@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 
 from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
 from dfp_platform.mobile.onnx import OnnxExporter
+from dfp_platform.models.weights import Answer
 
 
 class Runtime(Protocol):
     """An exported model, loaded and ready to score on one thread."""
 
     card: MobileCard
+
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        """Scores and reconstruction errors of raw feature values, shape ``(apps, features)``.
+
+        Raises:
+            InputError: as `score`.
+        """
+        ...
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores, shape ``(apps,)``, of raw feature values, shape ``(apps, features)``; more is more suspicious.
@@ -37,7 +46,7 @@ class Exporter(Protocol):
     runtime: str
 
     def export(self, files: Mapping[str, bytes]) -> MobileArtifact:
-        """The artifact of the autoencoder with these files (see `models.weights`): raw values in, score out.
+        """The artifact of the network with these files (see `models.weights`): raw values in, score and error out.
 
         Equal files give equal bytes, whatever the folder, the process or the time.
 

@@ -16,7 +16,7 @@ from dfp_platform.errors import CorruptLakeError, InputError
 from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.training import versions
-from dfp_platform.models.weights import AUTOENCODER_WEIGHTS, AutoencoderScorer, load_model
+from dfp_platform.models.weights import NETWORK_WEIGHTS, Answer, NetworkScorer, load_model
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MODEL = "model.onnx"
 INPUT = "features"
 OUTPUT = "score"
+ERROR_OUTPUT = "reconstruction_error"
 OPSET = 18
 
 
@@ -36,14 +37,21 @@ class OnnxRuntime:
         self.session = session
         self.card = card
 
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        scores, errors = self._run([OUTPUT, ERROR_OUTPUT], matrix)
+        return Answer(scores, errors)
+
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._run([OUTPUT], matrix)[0]
+
+    def _run(self, outputs: list[str], matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if matrix.ndim != 2 or matrix.shape[1] != len(self.card.features):
             raise InputError(
                 f"{self.card.name} takes {len(self.card.features)} features, not an array of shape {matrix.shape}",
                 hint="build the matrix from the card's feature names",
             )
         rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        return np.asarray(self.session.run([OUTPUT], {INPUT: rows})[0], dtype=np.float32)
+        return [np.asarray(told, dtype=np.float32) for told in self.session.run(outputs, {INPUT: rows})]
 
     def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
         return (scores > np.float32(self.card.threshold)).astype(np.int8)
@@ -57,13 +65,13 @@ class OnnxExporter:
 
     def export(self, files: Mapping[str, bytes]) -> MobileArtifact:
         model = load_model(files)
-        if not isinstance(model, AutoencoderScorer):
+        if not isinstance(model, NetworkScorer):
             raise InputError(
-                f"model {model.card.name} is of kind {model.card.kind}; only autoencoders are exported to ONNX",
+                f"model {model.card.name} is of kind {model.card.kind}; only networks are exported to ONNX",
                 hint="name models/autoencoder",
             )
         graph = _graph(model.network, features=len(model.card.features))
-        card = _card(model.card, weights=files[AUTOENCODER_WEIGHTS])
+        card = _card(model.card, weights=files[NETWORK_WEIGHTS])
         return MobileArtifact(card, MODEL, _canonical_bytes(graph, card))
 
     def load(self, artifact: MobileArtifact) -> OnnxRuntime:
@@ -93,7 +101,7 @@ def _graph(network: nn.Module, *, features: int) -> onnx.ModelProto:
             network.eval(),
             (torch.zeros(2, features),),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[OUTPUT, ERROR_OUTPUT],
             dynamic_shapes=({0: torch.export.Dim("apps", min=1)},),
             opset_version=OPSET,
             dynamo=True,
@@ -142,6 +150,7 @@ def _card(model: ModelCard, *, weights: bytes) -> MobileCard:
         schema_hash=model.schema_hash,
         input=INPUT,
         output=OUTPUT,
+        error_output=ERROR_OUTPUT,
         threshold=model.threshold,
         libraries=versions("onnx", "onnxscript", "torch"),
         synthetic=model.synthetic,

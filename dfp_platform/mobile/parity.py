@@ -14,7 +14,7 @@ from dfp_platform.models.weights import load_model
 
 ABSOLUTE = 1e-5
 RELATIVE = 1e-5
-"""A score ``b`` of the artifact and ``a`` of PyTorch agree if ``|a - b| <= ABSOLUTE + RELATIVE * |b|``."""
+"""A figure ``b`` of the artifact and ``a`` of PyTorch agree if ``|a - b| <= ABSOLUTE + RELATIVE * |b|``."""
 
 MINIMUM_ROWS = 1_000
 _UNCOMPARABLE = float(np.finfo(np.float32).max)  # stands for a difference to NaN: JSON has no infinity
@@ -22,13 +22,13 @@ _OUTLIERS = 256
 
 
 class Parity(Record):
-    """How far an artifact's scores are from PyTorch's.
+    """How far an artifact's scores and reconstruction errors are from PyTorch's.
 
     Attributes:
         artifact: the artifact's name.
         rows: rows compared, outliers among them.
         outliers: seeded rows beyond anything the data hold.
-        largest_difference: largest ``|a - b|`` of two scores (no unit).
+        largest_difference: largest ``|a - b|`` of two scores or two errors (no unit).
         share_of_tolerance: largest ``|a - b| / (ABSOLUTE + RELATIVE * |b|)``; at most 1 passes.
         flipped: rows whose label differs; none may.
         passed: the verdict.
@@ -46,7 +46,7 @@ class Parity(Record):
 def check_parity(
     weights: Mapping[str, bytes], artifact: MobileArtifact, matrix: NDArray[np.float32], *, seed: int
 ) -> Parity:
-    """Scores of `artifact` against those of the model it was made from, on the given rows and on seeded outliers.
+    """Answers of `artifact` against those of the model it was made from, on the given rows and on seeded outliers.
 
     Args:
         weights: files of the model, see `models.weights`.
@@ -57,10 +57,12 @@ def check_parity(
     extremes = outliers(matrix, rows=max(_OUTLIERS, MINIMUM_ROWS - len(matrix)), seed=seed)
     rows = np.concatenate([matrix, extremes])
     model, runtime = load_model(weights), EXPORTERS[artifact.card.exporter].load(artifact)
-    expected, actual = model.score(rows), runtime.score(rows)
+    wanted, told = model.answer(rows), runtime.answer(rows)
+    expected = np.concatenate([wanted.scores, wanted.known_errors])
+    actual = np.concatenate([told.scores, told.known_errors])
     difference = np.abs(expected.astype(np.float64) - actual)
     share = difference / (ABSOLUTE + RELATIVE * np.abs(actual))
-    flipped = int(np.count_nonzero(model.label(expected) != runtime.label(actual)))
+    flipped = int(np.count_nonzero(model.label(wanted.scores) != runtime.label(told.scores)))
     unequal = not np.all(np.isfinite(actual))
     return Parity(
         artifact=artifact.card.name,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from dfp_platform.errors import CorruptLakeError
+from dfp_platform.models.configs import Configuration
 from dfp_platform.models.records import Record
 
 
@@ -39,15 +41,15 @@ class ModelCard(Record):
     """What a model is, what it was made of and how to use it.
 
     Attributes:
-        name: the noun of its lake path, ``autoencoder``.
-        kind: which loader reads its weights.
+        name: the noun of its lake path, ``autoencoder``, ``vae_emulator``.
+        kind: which network it is, and which loader reads its weights.
         device: device whose apps it was trained on.
         features: input columns, in order.
         schema_hash: identity of those columns, see `data.feature_schema_hash`.
         standardisation: how raw values become comparable numbers, in words and constants; ``none`` for trees.
-        score: what a score means; more is more suspicious.
+        score: what a score means; within 0 and 1, more is more suspicious.
         threshold: an app with a higher score raises an alarm; exactly a float32.
-        config: what the training was told.
+        config: everything the training was told, the whole `configs.Configuration`.
         slices: ``training`` (what it was fitted on), ``calibration`` (early stopping, threshold) and ``test``.
         figures: what the training measured, such as epochs and losses.
         libraries: versions that took part; other versions may give other bytes.
@@ -57,7 +59,7 @@ class ModelCard(Record):
     """
 
     name: str
-    kind: Literal["autoencoder", "xgboost"]
+    kind: Literal["autoencoder", "vae", "detector", "xgboost"]
     device: str
     features: tuple[str, ...]
     schema_hash: str
@@ -71,3 +73,16 @@ class ModelCard(Record):
     platform: dict[str, str]
     synthetic: bool = False
     origin: Origin = Origin()
+
+    @property
+    def configuration(self) -> Configuration:
+        """The training's configuration. Raises CorruptLakeError: the card is of another version of this program."""
+        try:
+            return Configuration.model_validate(self.config)
+        except ValidationError as error:
+            raise CorruptLakeError(
+                f"the card of {self.name} tells its training in words this version does not know",
+                hint="read it with the version that wrote it, or train it again",
+                path="card.json",
+                detail=str(error),
+            ) from error

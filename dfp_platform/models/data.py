@@ -130,6 +130,25 @@ class TrainingData:
             future=self.future[rows],
         )
 
+    def columns(self, features: Sequence[str]) -> NDArray[np.float32]:
+        """The matrix with these features only, in their order; the same memory if they are all.
+
+        Raises:
+            InputError: one of them is not there.
+        """
+        if tuple(features) == self.features:
+            return self.matrix
+        missing = sorted(set(features) - set(self.features))
+        if missing:
+            raise InputError(
+                f"the model was trained on other feature columns: {missing[0]} is not among those of {TRAINING_TABLE}",
+                hint="train it again on this table",
+                file=TRAINING_TABLE,
+                column=missing[0],
+            )
+        place = {name: position for position, name in enumerate(self.features)}
+        return np.ascontiguousarray(self.matrix[:, [place[name] for name in features]])
+
     @property
     def _past_end(self) -> int:
         return int(np.count_nonzero(~self.future))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dfp_platform.errors import InputError
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.metrics import Ranking, average_precision, bootstrap, curves, roc_auc
+from dfp_platform.models.parts import Parts
 from dfp_platform.models.records import Record
 from dfp_platform.models.weights import Scorer
 
@@ -109,30 +110,22 @@ class Evaluation(Record):
     models: tuple[ModelEvaluation, ...]
 
 
-def evaluate(models: Mapping[str, Scorer], data: TrainingData, *, seed: int, resamples: int = RESAMPLES) -> Evaluation:
+def evaluate(models: Mapping[str, Scorer], data: Parts, *, seed: int, resamples: int = RESAMPLES) -> Evaluation:
     """Every model on the test slice of `data`; equal inputs give equal records.
 
     Args:
         models: name → loaded model (see `weights.load_model`).
-        data: all apps of one device; packages of its past tell seen from unseen.
+        data: apps of one device; the packages of training and calibration tell seen from unseen.
         seed: of the bootstrap resamples.
         resamples: how many.
 
     Raises:
-        InputError: there is no test app, or a model was trained on other columns.
+        InputError: there is no test app, or it lacks a column that a model was trained on.
     """
     test = data.test
     if not len(test):
-        raise InputError("no app lies in the future slice", hint="take a larger source, or cut the time earlier")
-    for model in models.values():
-        if model.card.schema_hash != data.schema_hash:
-            raise InputError(
-                f"model {model.card.name} was trained on other feature columns than the test has",
-                hint="train it again on this table",
-                expected=model.card.schema_hash,
-                actual=data.schema_hash,
-            )
-    past = set(data.packages[~data.future])
+        raise InputError("no app is left for the test", hint="take a larger source, or cut the time earlier")
+    past = {*data.training.packages, *data.calibration.packages}
     seen = np.array([package in past for package in test.packages], dtype=np.bool_)
     known = test.dates[~np.isnat(test.dates)]
     return Evaluation(
@@ -151,7 +144,7 @@ def evaluate(models: Mapping[str, Scorer], data: TrainingData, *, seed: int, res
 def _evaluate_model(
     name: str, model: Scorer, test: TrainingData, *, seen: NDArray[np.bool_], seed: int, resamples: int
 ) -> ModelEvaluation:
-    scores = model.score(test.matrix)
+    scores = model.score(test.columns(model.card.features))
     alarms = model.label(scores).astype(bool)
 
     def of(title: str, rows: NDArray[np.bool_], *, intervals: bool = False) -> SliceScores:

@@ -1,4 +1,4 @@
-"""Fitting the autoencoder with Lightning. Importing this module imports torch and Lightning."""
+"""Fitting a network with Lightning. Importing this module imports torch and Lightning."""
 
 from __future__ import annotations
 
@@ -8,74 +8,60 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 from tqdm import tqdm
 
 from dfp_platform.errors import CalibrationError
-from dfp_platform.models.autoencoder import Autoencoder
-from dfp_platform.models.configs import AutoencoderConfig
-from dfp_platform.models.standardisation import Standardisation
+from dfp_platform.models.checkpoints import Checkpoint
+from dfp_platform.models.configs import Configuration, TrainingConfig
+from dfp_platform.models.lightning_data import AppsDataModule, Batches, seed_of_epoch
+from dfp_platform.models.networks import NETWORKS, Network
+from dfp_platform.models.parts import Parts
 from dfp_platform.models.threads import one_thread
 
 CALIBRATION_LOSS = "calibration_loss"
-_EVALUATION_BATCH = 4_096
 _MIN_DELTA = 1e-4  # a gain below this is noise of the order of apps, not learning
 
 
-class BenignApps(pl.LightningDataModule):
-    """Benign apps, standardised once: the training slice in a seeded order, the calibration slice as it lies.
+class Fitting(pl.LightningModule):
+    """The task: lower a network's loss. Whatever chance decides in an epoch follows from the seed and its number.
 
-    Whole batches are cut out of one tensor; a loader that collects app by app takes ten times as long.
+    A step of Lightning is a whole epoch here: its hooks around each batch would take a third of the time of nets this
+    small. What it does for an epoch (calibration, early stopping, checkpoints, interrupts) is left to it.
     """
 
-    def __init__(self, training: Tensor, calibration: Tensor, *, batch: int, seed: int) -> None:
+    def __init__(self, network: Network, training: TrainingConfig) -> None:
         super().__init__()
-        self.training = TensorDataset(training)
-        self.calibration = TensorDataset(calibration)
-        self.batch = batch
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        order = RandomSampler(self.training, generator=self.generator)
-        return DataLoader(self.training, sampler=BatchSampler(order, self.batch, drop_last=False), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        order = SequentialSampler(self.calibration)
-        return DataLoader(
-            self.calibration, sampler=BatchSampler(order, _EVALUATION_BATCH, drop_last=False), batch_size=None
-        )
-
-
-class Reconstruction(pl.LightningModule):
-    """The task: reconstruct benign apps; loss is the mean squared error over apps and standardised features."""
-
-    def __init__(self, network: Autoencoder, *, learning_rate: float) -> None:
-        super().__init__()
+        self.automatic_optimization = False
         self.network = network
-        self.learning_rate = learning_rate
-        self._losses: list[tuple[Tensor, int]] = []
+        self.seed = training.seed
+        self.learning_rate = training.learning_rate
+        self.training_loss = float("nan")
 
-    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
-        loss = self.network.errors(batch[0]).mean()
-        self._losses.append((loss.detach(), len(batch[0])))  # Lightning's log would take a fifth of the step
-        return loss
+    def training_step(self, batches: Batches, index: int) -> None:
+        """One pass over the training apps; leaves the mean loss over them in `training_loss`."""
+        torch.manual_seed(seed_of_epoch(self.seed, self.current_epoch))
+        batches.epoch = self.current_epoch
+        optimiser = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimiser, torch.optim.Optimizer)
+        losses, sizes = [], []
+        for batch in batches:
+            optimiser.zero_grad()
+            loss = self.network.loss(batch, self.current_epoch)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+            sizes.append(len(batch[0]))
+        self.training_loss = float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
 
-    def take_training_loss(self) -> float:
-        """Mean training loss over the apps since the last call."""
-        total = sum(float(loss) * apps for loss, apps in self._losses)
-        apps = sum(apps for _, apps in self._losses)
-        self._losses.clear()
-        return total / apps
-
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
-        loss = self.network.errors(batch[0]).mean()
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        loss = self.network.calibration_loss(batch)
         self.log(CALIBRATION_LOSS, loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -83,9 +69,9 @@ class Reconstruction(pl.LightningModule):
 
 
 class BestWeights(Callback):
-    """Keeps the losses of every epoch, and in memory the weights of the best one: a checkpoint without a file."""
+    """Keeps the losses of every epoch, and in memory the weights of the best one; both go into checkpoints."""
 
-    def __init__(self, task: Reconstruction) -> None:
+    def __init__(self, task: Fitting) -> None:
         self.task = task
         self.history: list[tuple[float, float]] = []
         self.best_epoch = -1
@@ -93,23 +79,53 @@ class BestWeights(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         calibration_loss = float(trainer.callback_metrics[CALIBRATION_LOSS])
-        self.history.append((self.task.take_training_loss(), calibration_loss))
+        self.history.append((self.task.training_loss, calibration_loss))
         if self.best_epoch < 0 or self.history[-1][1] < self.history[self.best_epoch][1]:
             self.best_epoch = len(self.history) - 1
             self._weights = {name: value.clone() for name, value in self.task.network.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "best_epoch": self.best_epoch, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = [(float(training), float(calibration)) for training, calibration in state_dict["history"]]
+        self.best_epoch, self._weights = state_dict["best_epoch"], state_dict["weights"]
 
     def restore(self) -> None:
         """Put the best epoch's weights back into the network."""
         self.task.network.load_state_dict(self._weights)
 
 
+class SaveCheckpoint(Callback):
+    """Writes what a later process needs to go on, between epochs and not more often than the checkpoint wants.
+
+    An epoch that ends the training is not kept: resumed from it, Lightning would train one epoch more.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.should_stop and self.checkpoint.due():
+            with self.checkpoint.writing() as unfinished:
+                trainer.save_checkpoint(unfinished)
+
+
 class EpochProgress(Callback):
     """One bar over epochs on stderr (stdout belongs to the program's answer), rare lines where nobody watches."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self.bar = tqdm(
-            total=trainer.max_epochs, desc="autoencoder", unit="epoch", mininterval=interval, file=sys.stderr
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            desc=self.name,
+            unit="epoch",
+            mininterval=interval,
+            file=sys.stderr,
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -122,60 +138,75 @@ class EpochProgress(Callback):
             self.bar.close()
 
 
-def fit_autoencoder(
-    training: NDArray[np.float32],
-    calibration: NDArray[np.float32],
-    *,
-    config: AutoencoderConfig,
-    progress: bool = True,
-) -> tuple[Autoencoder, list[tuple[float, float]]]:
-    """An autoencoder fitted on benign apps, bit-identical for equal inputs, library versions and kind of CPU.
+def fit_network(
+    apps: Parts, configuration: Configuration, *, checkpoint: Checkpoint | None = None, progress: bool = True
+) -> tuple[Network, list[tuple[float, float]]]:
+    """A network fitted on the training apps, bit-identical for equal inputs, library versions and kind of CPU.
 
     Args:
-        training: raw values of benign training apps, shape ``(apps, features)``.
-        calibration: raw values of later benign apps, for early stopping.
-        config: widths and schedule.
+        apps: apart by the configured split; the test is not looked at.
+        configuration: of a network.
+        checkpoint: where a training that was killed goes on, and leaves what a later one needs; None: nowhere.
         progress: whether to show a bar.
 
     Returns:
-        The network with the weights of its best epoch, and per epoch the training and the calibration loss.
+        The network, on the CPU, with the weights of its best epoch, and per epoch the training and calibration loss.
 
     Raises:
-        CalibrationError: no later benign app to stop by, too few to fit on, or the loss is no number.
+        CalibrationError: no app to stop by, too few to fit on, or the loss is no number.
+        ConfigurationError: a GPU is asked for and there is none.
     """
-    if not len(calibration):
-        raise CalibrationError("no benign app in the calibration slice to stop the training by", hint="take more rows")
-    standardisation = Standardisation.fit(training, floor=config.scale_floor, limit=config.clip)
-    with _reproducible(config.seed):
-        network = Autoencoder(training.shape[1], config)
-        network.adopt(standardisation)
-        with torch.no_grad():
-            slices = [network.standardise(torch.from_numpy(rows)) for rows in (training, calibration)]
-        apps = BenignApps(*slices, batch=config.batch, seed=config.seed)
-        task = Reconstruction(network, learning_rate=config.learning_rate)
+    training, model = configuration.training, configuration.model
+    with _reproducible(training.seed):
+        network = NETWORKS[model.kind](len(apps.features), model)
+        module = AppsDataModule(apps, network, training, device=accelerator(training.accelerator))
+        task = Fitting(network, training)
         keeper = BestWeights(task)
+        callbacks: list[Callback] = [keeper, *([EpochProgress(configuration.name)] if progress else [])]
         with _interruptible():
-            _trainer(config, [keeper, EpochProgress()] if progress else [keeper]).fit(task, apps)
+            _fit(task, module, training, callbacks, checkpoint)
     if not all(np.isfinite(keeper.history[keeper.best_epoch])):
         raise CalibrationError("the training diverged: its loss is no number", hint="lower the learning rate")
     keeper.restore()
-    return network.eval(), keeper.history
+    return network.cpu().eval(), keeper.history
 
 
-def _trainer(config: AutoencoderConfig, callbacks: list[Callback]) -> pl.Trainer:
-    stop = EarlyStopping(CALIBRATION_LOSS, patience=config.patience, min_delta=_MIN_DELTA, check_finite=True)
-    return pl.Trainer(
-        accelerator="cpu",
+def accelerator(wanted: str) -> str:
+    """``cuda`` or ``cpu``. Raises ConfigurationError: `wanted` is ``gpu``, and there is none."""
+    from dfp_platform.errors import ConfigurationError
+
+    found = torch.cuda.is_available()
+    if wanted == "gpu" and not found:
+        raise ConfigurationError(
+            "training.accelerator=gpu, but PyTorch sees no GPU here",
+            hint="training.accelerator=auto takes one if there is one",
+            setting="training.accelerator",
+        )
+    return "cuda" if found and wanted != "cpu" else "cpu"
+
+
+def _fit(
+    task: Fitting,
+    module: AppsDataModule,
+    training: TrainingConfig,
+    callbacks: list[Callback],
+    checkpoint: Checkpoint | None,
+) -> None:
+    stop = EarlyStopping(CALIBRATION_LOSS, patience=training.patience, min_delta=_MIN_DELTA, check_finite=True)
+    trainer = pl.Trainer(
+        accelerator=accelerator(training.accelerator),
         devices=1,
-        max_epochs=config.epochs,
+        max_epochs=training.epochs,
         deterministic=True,
-        callbacks=[*callbacks, stop],
+        callbacks=[*callbacks, stop, *([SaveCheckpoint(checkpoint)] if checkpoint else [])],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
+    found = checkpoint.found() if checkpoint else None
+    trainer.fit(task, module, ckpt_path=found, weights_only=True)
 
 
 @contextmanager
@@ -202,12 +233,14 @@ def _reproducible(seed: int) -> Iterator[None]:
     level = log.level
     log.setLevel(logging.WARNING)
     try:
-        with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
-            # the whole slice is one tensor in memory: worker processes would only copy it
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        with (
+            torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+            one_thread(),
+            warnings.catch_warnings(),
+        ):
             # a slice of a few batches is normal here; nothing is logged per step
             warnings.filterwarnings("ignore", message=".*number of training batches.*")
-            # an accelerator may lie idle: bit-identical weights are worth more than speed for a net this small
+            # an accelerator may lie idle where the configuration says so
             warnings.filterwarnings("ignore", message=".*available but not used.*")
             # Lightning 2.6 asks torch 2.14 in a way that is going away
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

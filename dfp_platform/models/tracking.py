@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfp_platform.errors import InvalidNameError
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.evaluation import ModelEvaluation
 from dfp_platform.models.mlflow_client import talking_to
+from dfp_platform.models.presets import flattened
 from dfp_platform.models.training import TrainedModel
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _log(
     try:
         client.log_batch(
             run,
-            params=[Param(name, str(value)) for name, value in sorted(card.config.items())],
+            params=[Param(name, str(value)) for name, value in sorted(_parameters(card).items())],
             tags=[RunTag(name, value) for name, value in sorted((_card_tags(card) | dict(tags)).items())],
         )
         figures = _metrics(trained, metrics, at=info.start_time)
@@ -131,6 +132,11 @@ def _log(
         raise
     client.set_terminated(run, status="FINISHED")
     return run
+
+
+def _parameters(card: ModelCard) -> dict[str, Any]:
+    """The whole configuration, one dotted key each."""
+    return flattened({group: part for group, part in card.config.items() if isinstance(part, dict)})
 
 
 def _card_tags(card: ModelCard) -> dict[str, str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from platform import machine
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfp_platform.errors import CalibrationError
 from dfp_platform.models.calibration import alarm_threshold
 from dfp_platform.models.card import ModelCard, Origin, Slice
-from dfp_platform.models.configs import AutoencoderConfig
+from dfp_platform.models.configs import Configuration, NetworkConfig
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.weights import AutoencoderScorer, autoencoder_files
+from dfp_platform.models.parts import Parts
+from dfp_platform.models.weights import NetworkScorer, network_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,64 +34,125 @@ class TrainedModel:
     history: tuple[tuple[float, float], ...]
 
 
-def train_autoencoder(
-    data: TrainingData,
+def train(
+    apps: Parts,
+    configuration: Configuration,
     *,
-    config: AutoencoderConfig | None = None,
     origin: Origin | None = None,
     synthetic: bool = False,
     progress: bool = True,
+    checkpoints: Path | None = None,
 ) -> TrainedModel:
-    """A one-class autoencoder of the benign apps in the training slice, its threshold calibrated on later benign apps.
+    """The configured model, fitted on the training apps, its threshold calibrated on later benign apps.
 
     Args:
-        data: all apps of one device; the test slice is not looked at.
-        config: widths and schedule.
+        apps: of one device, apart by the configured split; the test is not looked at.
+        configuration: everything the training is told.
         origin: where the training table came from, for the card.
         synthetic: whether the apps were generated.
         progress: whether to show a bar.
+        checkpoints: folder in which a training of a network that was killed finds where to go on; None: nowhere.
 
     Raises:
-        CalibrationError: too few benign apps to fit on or to calibrate by, or the training diverged.
+        CalibrationError: too few apps to fit on or to calibrate by, one label only where both are needed, or the
+            training diverged.
+        ConfigurationError: a GPU is asked for and there is none.
     """
-    from dfp_platform.models.lightning_training import fit_autoencoder
+    if not isinstance(configuration.model, NetworkConfig):
+        from dfp_platform.models.reference import train_reference
 
-    config = config or AutoencoderConfig()
-    later = data.calibration.benign.matrix
-    require_calibration_apps(later, config.false_positive_rate)
-    network, history = fit_autoencoder(data.training.benign.matrix, later, config=config, progress=progress)
-    losses = np.array(history)
-    draft = ModelCard(
-        name="autoencoder",
-        kind="autoencoder",
-        device=data.device,
-        features=data.features,
-        schema_hash=data.schema_hash,
-        standardisation=f"clip((log(1 + max(x, 0)) - mean) / scale, ±{config.clip:g}), benign training apps; "
-        f"mean and scale (at least {config.scale_floor:g}) lie with the weights",
-        score="mean squared reconstruction error over standardised features",
+        return train_reference(apps, configuration, origin=origin, synthetic=synthetic)
+    return train_network(
+        apps, configuration, origin=origin, synthetic=synthetic, progress=progress, checkpoints=checkpoints
+    )
+
+
+def train_network(
+    apps: Parts,
+    configuration: Configuration,
+    *,
+    origin: Origin | None = None,
+    synthetic: bool = False,
+    progress: bool = True,
+    checkpoints: Path | None = None,
+) -> TrainedModel:
+    """A network and its card; arguments and errors as `train`."""
+    from dfp_platform.models.checkpoints import checkpoint_of
+    from dfp_platform.models.lightning_training import accelerator, fit_network
+    from dfp_platform.models.networks import NETWORKS
+
+    later, rate = apps.calibration.benign.matrix, configuration.training.false_positive_rate
+    require_calibration_apps(later, rate)
+    if NETWORKS[configuration.model.kind].sees_labels:
+        require_both_labels(apps.training)
+    libraries = versions("torch", "lightning", "numpy", "safetensors")
+    checkpoint = checkpoint_of(checkpoints, apps, configuration, libraries) if checkpoints else None
+    network, history = fit_network(apps, configuration, checkpoint=checkpoint, progress=progress)
+    draft = _card(apps, configuration, history, accelerator(configuration.training.accelerator), libraries)
+    draft = draft.model_copy(update={"synthetic": synthetic, "origin": origin or Origin()})
+    scorer = NetworkScorer(network, draft)
+    usual_error = alarm_threshold(scorer.answer(later).known_errors, false_positive_rate=rate)
+    network.usual_error.fill_(usual_error)
+    threshold = alarm_threshold(scorer.score(later), false_positive_rate=rate)
+    figures = {**draft.figures, "usual_error": usual_error}
+    card = draft.model_copy(update={"threshold": threshold, "figures": figures})
+    if checkpoint:
+        checkpoint.remove()
+    return TrainedModel(card, network_files(network, card), tuple(history))
+
+
+SCORES = {
+    "autoencoder": "reconstruction error e as e / (e + u); u is the largest error that is usual among benign apps",
+    "vae": "reconstruction error e of the mean code as e / (e + u); u is the largest error usual among benign apps",
+    "detector": "probability of malware",
+}
+"""What the score of each kind of network means."""
+
+
+def _card(
+    apps: Parts,
+    configuration: Configuration,
+    history: list[tuple[float, float]],
+    device: str,
+    libraries: dict[str, str],
+) -> ModelCard:
+    from dfp_platform.models.networks import NETWORKS
+
+    losses, model = np.array(history), configuration.model
+    assert isinstance(model, NetworkConfig)
+    fitted = apps.training if NETWORKS[model.kind].sees_labels else apps.training.benign
+    return ModelCard(
+        name=configuration.name,
+        kind=model.kind,
+        device=apps.device,
+        features=apps.features,
+        schema_hash=apps.schema_hash,
+        standardisation=f"clip((log(1 + max(x, 0)) - mean) / scale, ±{model.clip:g}), benign training apps; "
+        f"mean and scale (at least {model.scale_floor:g}) lie with the weights",
+        score=SCORES[model.kind],
         threshold=0.0,
-        config=config.model_dump(mode="json"),
-        slices=slices_of(data, training=data.training.benign),
+        config=configuration.model_dump(mode="json"),
+        slices=slices_of(apps, training=fitted),
         figures={
             "epochs": float(len(losses)),
             "best_epoch": float(losses[:, 1].argmin() + 1),
             "training_loss": float(losses[losses[:, 1].argmin(), 0]),
             "calibration_loss": float(losses[:, 1].min()),
         },
-        libraries=versions("torch", "lightning", "numpy", "safetensors"),
-        platform={"machine": machine(), "cpu_capability": cpu_capability(), "threads": "1"},
-        synthetic=synthetic,
-        origin=origin or Origin(),
+        libraries=libraries,
+        platform={"machine": machine(), "cpu_capability": cpu_capability(), "threads": "1", "device": device},
     )
-    threshold = alarm_threshold(
-        AutoencoderScorer(network, draft).score(later), false_positive_rate=config.false_positive_rate
-    )
-    card = draft.model_copy(update={"threshold": threshold})
-    return TrainedModel(card, autoencoder_files(network, card), tuple(history))
 
 
-def slices_of(data: TrainingData, *, training: TrainingData) -> dict[str, Slice]:
+def require_both_labels(training: TrainingData) -> None:
+    """Refuse to learn labels of which there is one. Raises CalibrationError."""
+    if len(np.unique(training.labels)) < 2:
+        raise CalibrationError(
+            f"all {len(training)} training apps bear the same label", hint="take a larger source", apps=len(training)
+        )
+
+
+def slices_of(data: Parts, *, training: TrainingData) -> dict[str, Slice]:
     """The card's description of what was fitted on (`training`), calibrated on (benign) and left for the test."""
     return {
         "training": slice_of(training),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -10,25 +11,52 @@ from numpy.typing import NDArray
 
 from dfp_platform.errors import CorruptLakeError, InputError
 from dfp_platform.models.card import ModelCard
-from dfp_platform.models.configs import AutoencoderConfig
 from dfp_platform.models.threads import one_thread
 
 if TYPE_CHECKING:
     import xgboost
 
-    from dfp_platform.models.autoencoder import Autoencoder
+    from dfp_platform.models.networks import Network
 
 CARD = "card.json"
-AUTOENCODER_WEIGHTS = "weights.safetensors"
+NETWORK_WEIGHTS = "weights.safetensors"
 REFERENCE_WEIGHTS = "model.ubj"
 
 _BATCH = 8_192  # apps scored at once: bounds memory, not results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a model says of apps; arrays of shape ``(apps,)``.
+
+    Attributes:
+        scores: within 0 and 1; more is more suspicious.
+        errors: reconstruction error, mean squared over standardised features: how far an app is from those of the
+            training. None: the model has none (trees).
+    """
+
+    scores: NDArray[np.float32]
+    errors: NDArray[np.float32] | None
+
+    @property
+    def known_errors(self) -> NDArray[np.float32]:
+        """The errors of a model that has some."""
+        assert self.errors is not None
+        return self.errors
 
 
 class Scorer(Protocol):
     """A loaded model, whichever kind it is."""
 
     card: ModelCard
+
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        """Scores and reconstruction errors of raw feature values, shape ``(apps, features)``.
+
+        Raises:
+            InputError: the matrix has another number of columns than the model has features.
+        """
+        ...
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores, shape ``(apps,)``, of raw feature values, shape ``(apps, features)``; more is more suspicious.
@@ -43,20 +71,26 @@ class Scorer(Protocol):
         ...
 
 
-class AutoencoderScorer:
-    """The autoencoder by PyTorch on one thread."""
+class NetworkScorer:
+    """A network by PyTorch on one thread."""
 
-    def __init__(self, network: Autoencoder, card: ModelCard) -> None:
+    def __init__(self, network: Network, card: ModelCard) -> None:
         self.network = network.eval()
         self.card = card
 
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
         import torch
 
         rows = model_input(matrix, self.card)
         with torch.inference_mode(), one_thread():
             parts = [self.network(torch.from_numpy(rows[at : at + _BATCH])) for at in range(0, len(rows), _BATCH)]
-        return torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.float32)
+        if not parts:
+            return Answer(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
+        scores, errors = (torch.cat(told).numpy() for told in zip(*parts, strict=True))
+        return Answer(scores, errors)
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.answer(matrix).scores
 
     def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
         return labels(scores, self.card)
@@ -68,6 +102,9 @@ class ReferenceScorer:
     def __init__(self, booster: xgboost.Booster, card: ModelCard) -> None:
         self.booster = booster
         self.card = card
+
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        return Answer(self.score(matrix), None)
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = model_input(matrix, self.card)
@@ -96,12 +133,12 @@ def labels(scores: NDArray[np.float32], card: ModelCard) -> NDArray[np.int8]:
     return (scores > np.float32(card.threshold)).astype(np.int8)
 
 
-def autoencoder_files(network: Autoencoder, card: ModelCard) -> dict[str, bytes]:
-    """The files of a trained autoencoder: equal weights and cards give equal bytes."""
+def network_files(network: Network, card: ModelCard) -> dict[str, bytes]:
+    """The files of a trained network: equal weights and cards give equal bytes."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(network.state_dict().items())}
-    return {AUTOENCODER_WEIGHTS: save(tensors), CARD: card.to_json()}
+    return {NETWORK_WEIGHTS: save(tensors), CARD: card.to_json()}
 
 
 def reference_files(booster: xgboost.Booster, card: ModelCard) -> dict[str, bytes]:
@@ -128,19 +165,19 @@ def load_model(files: Mapping[str, bytes]) -> Scorer:
     return LOADERS[card.kind](files, card)
 
 
-def load_autoencoder(files: Mapping[str, bytes], card: ModelCard) -> AutoencoderScorer:
-    """The autoencoder with the weights in `files`, see `load_model`."""
+def load_network(files: Mapping[str, bytes], card: ModelCard) -> NetworkScorer:
+    """The network with the weights in `files`, see `load_model`."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from dfp_platform.models.autoencoder import Autoencoder
+    from dfp_platform.models.networks import NETWORKS
 
-    network = Autoencoder(len(card.features), AutoencoderConfig.model_validate(card.config))
+    network = NETWORKS[card.kind](len(card.features), card.configuration.model)
     try:
-        network.load_state_dict(load(_file(files, AUTOENCODER_WEIGHTS)))
+        network.load_state_dict(load(_file(files, NETWORK_WEIGHTS)))
     except (SafetensorError, RuntimeError) as error:
-        raise _corrupt(AUTOENCODER_WEIGHTS, card) from error
-    return AutoencoderScorer(network, card)
+        raise _corrupt(NETWORK_WEIGHTS, card) from error
+    return NetworkScorer(network, card)
 
 
 def load_reference(files: Mapping[str, bytes], card: ModelCard) -> ReferenceScorer:
@@ -155,7 +192,13 @@ def load_reference(files: Mapping[str, bytes], card: ModelCard) -> ReferenceScor
     return ReferenceScorer(booster, card)
 
 
-LOADERS: dict[str, Any] = {"autoencoder": load_autoencoder, "xgboost": load_reference}
+LOADERS: dict[str, Any] = {
+    "autoencoder": load_network,
+    "vae": load_network,
+    "detector": load_network,
+    "xgboost": load_reference,
+}
+"""By kind of model, as `configs.MODELS`."""
 
 
 def _file(files: Mapping[str, bytes], name: str) -> bytes:

@@ -21,9 +21,6 @@ Promotion = Callable[[Lake, str, Settings], None]
 ONLINE_VERSION = "features/online/report.json"
 """Names the online version that a branch's features were materialized to."""
 
-MODELS = ("autoencoder", "xgboost")
-"""Models that are registered; each lies at `models/<name>`."""
-
 
 def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
     """Serve the online version that the target's `features/online` names; made again if its file is gone."""
@@ -44,14 +41,18 @@ def crown_models(lake: Lake, target: str, at: Settings) -> None:
 
     The tag `model-<name>-v<n>-data` names the commit that wrote the model: its inputs stand there too.
     """
-    for name in MODELS:
+    for name in trained_models(lake, target):
         card = f"models/{name}/card.json"
-        if not lake.exists(target, card):
-            continue
         made = lake.provenance(target, card)
         content = content_at(lake, target, f"models/{name}")
         tag = _data_tag(lake, name, made.id)
         crown(uri=at.mlflow_uri, name=name, key=f"{made.metadata.get('run')}/{name}", content=content, data_tag=tag)
+
+
+def trained_models(lake: Lake, ref: str) -> list[str]:
+    """Models that lie at a ref, each at `models/<name>`; they are what has a card there."""
+    paths = (found.path.split("/") for found in lake.list(ref, "models/"))
+    return sorted(parts[1] for parts in paths if parts[2:] == ["card.json"])
 
 
 def _data_tag(lake: Lake, name: str, commit: CommitId) -> str:

@@ -136,6 +136,13 @@ def step_graph(context: dg.OutputContext | dg.AssetExecutionContext) -> Graph:
     return graph_of(context.job_def.asset_layer.asset_graph)
 
 
+def step_config(context: dg.OutputContext | dg.AssetExecutionContext) -> Mapping[str, Any]:
+    """What the op of a running step was configured with, defaults filled in; empty if it takes no configuration."""
+    if isinstance(context, dg.OutputContext):
+        return context.step_context.op_config or {}
+    return context.op_execution_context.op_config or {}
+
+
 # -- inside an executor -----------------------------------------------------------------------------------------
 
 

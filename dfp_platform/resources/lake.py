@@ -12,7 +12,7 @@ from dfp_platform.errors import NotFoundError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import OwnedLake, run_branch
-from dfp_platform.resources.dagster_internals import Graph, path_of, step_graph
+from dfp_platform.resources.dagster_internals import Graph, path_of, step_config, step_graph
 from dfp_platform.schemas import MAIN, CommitId
 from dfp_platform.settings import settings
 
@@ -78,8 +78,11 @@ class LakeResource(dg.ConfigurableResource):
         return OwnedLake(self._lake, self._run_id if self._on_branch else None, {"run": str(self._run_id)})
 
     def writer(self, context: dg.OutputContext | dg.AssetExecutionContext, *assets: str) -> Lake:
-        """The lake for writing `assets`: every commit records code version and the content of each input."""
+        """The lake for writing `assets`: every commit records code version, configuration and content of each input."""
+        config = step_config(context)
+        configured = {"config": config} if config else {}
         lineage = lineage_of(self._lake, step_graph(context), self.ref, *assets)
+        lineage = {asset: {**told, **configured} for asset, told in lineage.items()}
         recorded = {"assets": json.dumps(list(assets)), "lineage": json.dumps(lineage, sort_keys=True)}
         return OwnedLake(self._lake, self._run_id if self._on_branch else None, {"run": str(self._run_id), **recorded})
 

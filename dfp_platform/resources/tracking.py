@@ -1,5 +1,6 @@
 """MLflow as assets see it."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -25,8 +26,10 @@ class TrackingResource(dg.ConfigurableResource):
     def address(self) -> str:
         return self.uri or settings().mlflow_uri
 
-    def log(self, context: dg.AssetExecutionContext, trained: "TrainedModel") -> str:
-        """Log one training, once per run of Dagster; return the MLflow run's id."""
+    def log(
+        self, context: dg.AssetExecutionContext, trained: "TrainedModel", metrics: Mapping[str, float] | None = None
+    ) -> str:
+        """Log one training and more figures of it, once per run of Dagster; return the MLflow run's id."""
         from dfp_platform.models.tracking import lake_tags, track_training
 
         folder = settings().home / "mlflow"
@@ -37,7 +40,7 @@ class TrackingResource(dg.ConfigurableResource):
             ref=ref,
             commit=store.resolve(ref),
             split_version=trained.card.origin.split_version or "",
-            split_seed="none: by hash",
+            split_seed="none",
         )
         return track_training(
             trained,
@@ -45,4 +48,5 @@ class TrackingResource(dg.ConfigurableResource):
             artifacts=folder / "artifacts",
             key=f"{context.run_id}/{trained.card.name}",
             tags={**tags, "dagster.run_id": context.run_id},
+            metrics=metrics,
         )

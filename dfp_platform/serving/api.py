@@ -32,11 +32,16 @@ class Question(BaseModel):
 
 
 class Score(BaseModel):
-    """What the model says of one app: more is more suspicious; `malware` tells whether it raises an alarm."""
+    """What the model says of one app.
+
+    `score` lies within 0 and 1, more is more suspicious; `malware` tells whether it raises an alarm; the error tells
+    how far the app is from those of the training.
+    """
 
     sha256: str
     score: float
     malware: bool
+    reconstruction_error: float
 
 
 class Answer(BaseModel):
@@ -76,10 +81,12 @@ def create_api(lake: Lake, ref: str) -> FastAPI:
             rows = feature_rows(question.apps, card.features)
         except InputError as error:
             raise HTTPException(status_code=422, detail=str(error)) from error
-        scores = runtime.score(rows)
-        labels = runtime.label(scores)
-        told = zip(question.apps, scores.tolist(), labels.tolist(), strict=True)
-        answers = [Score(sha256=app.sha256, score=score, malware=bool(label)) for app, score, label in told]
+        told = runtime.answer(rows)
+        columns = (told.scores.tolist(), runtime.label(told.scores).tolist(), told.known_errors.tolist())
+        answers = [
+            Score(sha256=app.sha256, score=score, malware=bool(label), reconstruction_error=error)
+            for app, score, label, error in zip(question.apps, *columns, strict=True)
+        ]
         return Answer(scores=answers, threshold=card.threshold, lake_commit=commit)
 
     return api

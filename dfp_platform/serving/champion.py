@@ -35,7 +35,8 @@ def score_file(model: Mapping[str, bytes], file: Path) -> pa.Table:
     """Scores of the raw apps in a file: a KronoDroid CSV, or a zip that holds one; read block by block.
 
     Returns:
-        ``sha256``, ``score`` (more is more suspicious), ``label`` (1 raises an alarm), in the file's order.
+        ``sha256``, ``score`` (within 0 and 1, more is more suspicious), ``label`` (1 raises an alarm),
+        ``reconstruction_error``, in the file's order.
     Raises:
         InputError: no such file, or rows that break the contract.
     """

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.errors import UnreachableError
-from dfp_platform.models.configs import ReferenceConfig
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.reference import train_reference
 from dfp_platform.models.registration import CHAMPION, crown
 from dfp_platform.models.tracking import track_training
+from dfp_platform.models.training import train
 from tests.apps import tiny_table
+from tests.configured import tiny
 
 NAME = "xgboost"
 
@@ -23,7 +23,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """MLflow with two trainings, `r1/xgboost` and `r2/xgboost`."""
     home: Path = tmp_path_factory.mktemp("registration")
     address = f"sqlite:///{home / 'mlflow.db'}"
-    trained = train_reference(TrainingData.from_arrow(tiny_table()), config=ReferenceConfig(rounds=2))
+    trained = train(TrainingData.from_arrow(tiny_table()), tiny("xgboost", "training.epochs=2"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow and its dependencies warn of one another as they are imported
         for run in ("r1", "r2"):

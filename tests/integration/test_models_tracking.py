@@ -8,13 +8,13 @@ import pytest
 
 from dfp_platform.errors import InvalidNameError, UnreachableError
 from dfp_platform.models.card import Origin
-from dfp_platform.models.configs import ReferenceConfig
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.evaluation import evaluate
-from dfp_platform.models.reference import train_reference
 from dfp_platform.models.tracking import EXPERIMENT, headline_figures, lake_tags, track_training
+from dfp_platform.models.training import train
 from dfp_platform.models.weights import load_model
 from tests.apps import tiny_table
+from tests.configured import tiny
 
 TAGS = lake_tags(repository="lake", ref="run-1", commit="c" * 40, split_version="v1", split_seed="v1")
 
@@ -26,7 +26,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def trained(data):
-    return train_reference(data, config=ReferenceConfig(rounds=5), origin=Origin(content="abc"), synthetic=True)
+    return train(data, tiny("xgboost", "training.epochs=5"), origin=Origin(content="abc"), synthetic=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_run_leads_back_to_its_inputs_and_says_how_good_it_is(client, home, 
     assert run.data.tags["schema_hash"] == data.schema_hash
     assert run.data.tags["training_table.content"] == "abc"
     assert run.data.tags["synthetic"] == "true"
-    assert run.data.params["rounds"] == "5"
+    assert (run.data.params["training.epochs"], run.data.params["data.device"]) == ("5", "real_device")
     assert run.data.metrics["test_roc_auc"] == evaluation.overall.roc_auc
     assert run.data.metrics["threshold"] == pytest.approx(trained.card.threshold)
     losses = client.get_metric_history(run.info.run_id, "epoch_calibration_loss")

@@ -16,12 +16,12 @@ from dfp_platform.errors import NotFoundError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.mobile.artifact import MobileArtifact
 from dfp_platform.mobile.interface import EXPORTERS
-from dfp_platform.models.configs import AutoencoderConfig
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.training import train_autoencoder
+from dfp_platform.models.training import train
 from dfp_platform.serving.api import create_api
 from dfp_platform.serving.champion import CHAMPION
 from tests.apps import tiny_table
+from tests.configured import tiny
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def data() -> TrainingData:
 
 @pytest.fixture(scope="module")
 def artifact(data: TrainingData) -> MobileArtifact:
-    trained = train_autoencoder(data, config=AutoencoderConfig(epochs=1), progress=False)
+    trained = train(data, tiny("ae_small", "training.epochs=1"), progress=False)
     return EXPORTERS["onnx"].export(trained.files)
 
 
@@ -71,9 +71,11 @@ def test_answers_are_the_artifacts_scores_named_by_the_lake_commit(
     client: httpx.Client, lake: Lake, data: TrainingData, artifact: MobileArtifact
 ) -> None:
     answer = client.post("/predict", json=question(data, range(5))).json()
-    expected = EXPORTERS["onnx"].load(artifact).score(np.ascontiguousarray(data.matrix[:5]))
-    assert np.array_equal(np.array([s["score"] for s in answer["scores"]], dtype=np.float32), expected)
-    assert [s["malware"] for s in answer["scores"]] == (expected > artifact.card.threshold).tolist()
+    expected = EXPORTERS["onnx"].load(artifact).answer(np.ascontiguousarray(data.matrix[:5]))
+    told = {name: np.array([each[name] for each in answer["scores"]]) for name in ("score", "reconstruction_error")}
+    assert np.array_equal(told["score"].astype(np.float32), expected.scores)
+    assert np.array_equal(told["reconstruction_error"].astype(np.float32), expected.known_errors)
+    assert [s["malware"] for s in answer["scores"]] == (expected.scores > artifact.card.threshold).tolist()
     assert answer["lake_commit"] == lake.resolve("main")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.cli import main
-from dfp_platform.cli.runs import report, run_config
+from dfp_platform.cli.runs import _dependencies, report, run_config, told_by
 from dfp_platform.cli.screen import size
 from dfp_platform.errors import HeldBackError
 from dfp_platform.publishing.launch import RunOutcome
@@ -37,8 +37,38 @@ def test_an_asset_that_does_not_exist_is_answered_with_the_nearest(
     assert not (tmp_path / "lake").exists()
 
 
-def test_a_choice_that_is_no_choice_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert refused(["train", "autoencoder"], monkeypatch, tmp_path) == 2
+def test_a_choice_that_is_no_choice_is_told_how_to_write_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(["train", "autoencoder"], monkeypatch, tmp_path) == 1
+    assert "write key=value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "train", "export"])
+def test_a_key_that_does_not_exist_is_answered_with_the_nearest(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused([command, "model=vae", "training.epoch=3"], monkeypatch, tmp_path) == 1
+    assert "did you mean training.epochs?" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_model_beyond_the_main_line_is_made_where_it_is_asked_for() -> None:
+    line, chosen = (set(_dependencies(told_by(choices))) for choices in ([], ["model=vae", "data=emulator"]))
+    assert chosen - line == {"models/vae_emulator", "mobile/vae_emulator_onnx"}
+    assert "models/autoencoder" in line
+    named = set(_dependencies(told_by(), "mobile/detector_real_device_onnx"))
+    assert named - line == {"models/detector_real_device", "mobile/detector_real_device_onnx"}
+
+
+def test_settings_are_choices_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DFP_ENGINE", "DFP_SEED"):
+        monkeypatch.setenv(name, {"DFP_ENGINE": "datafusion", "DFP_SEED": "7"}[name])
+    try:
+        assert told_by(["engine=spark", "seed=9", "model=vae"]).training.seed == 9
+        assert settings().engine == "spark"
+    finally:
+        settings.cache_clear()
 
 
 def test_an_engine_that_does_not_exist_is_a_message(
@@ -58,12 +88,13 @@ def test_a_run_remembers_which_rows_it_was_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DFP_SOURCE", str(tmp_path / "apps.csv"))
     monkeypatch.setenv("DFP_SAMPLE_ROWS", "123")
     settings.cache_clear()
-    config = run_config()
+    config = run_config(told_by(["training.epochs=3"]), ["models/autoencoder"])
     monkeypatch.setenv("DFP_SOURCE", "sample")
     settings.cache_clear()
     try:
         source = SourceResource(**config["resources"]["source"]["config"])
         assert (source.source, source.rows) == (str(tmp_path / "apps.csv"), 123)
+        assert config["ops"]["models__autoencoder"]["config"]["training"]["epochs"] == 3
     finally:
         settings.cache_clear()
 

@@ -13,11 +13,10 @@ from dfp_platform.errors import InputError
 from dfp_platform.mobile import benchmark
 from dfp_platform.mobile.benchmark import HostLatency, Subject, artifact_subject, measure_latency, model_subject
 from dfp_platform.mobile.interface import EXPORTERS
-from dfp_platform.models.configs import AutoencoderConfig, ReferenceConfig
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.reference import train_reference
-from dfp_platform.models.training import train_autoencoder
+from dfp_platform.models.training import train
 from tests.apps import tiny_table
+from tests.configured import tiny
 
 APPS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -90,8 +89,8 @@ def test_a_measurement_of_nothing_is_refused(apps, queries):
 
 def test_pytorch_onnx_runtime_and_xgboost_are_measured_side_by_side():
     data = TrainingData.from_arrow(tiny_table())
-    weights = train_autoencoder(data, config=AutoencoderConfig(hidden=8, latent=2, epochs=1), progress=False).files
-    trees = train_reference(data, config=ReferenceConfig(rounds=3)).files
+    weights = train(data, tiny("ae_small", "training.epochs=1"), progress=False).files
+    trees = train(data, tiny("xgboost", "training.epochs=3")).files
     artifact = EXPORTERS["onnx"].export(weights)
     subjects = [model_subject(weights), artifact_subject(artifact), model_subject(trees)]
     report = measure_latency(subjects, data.test.matrix, queries=64, warm_up=8, batch=64)

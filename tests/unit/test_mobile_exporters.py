@@ -15,13 +15,12 @@ from dfp_platform.mobile.artifact import MobileArtifact
 from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.mobile.parity import MINIMUM_ROWS, Parity, check_parity, outliers
 from dfp_platform.mobile.scoring import score_table
-from dfp_platform.models.configs import AutoencoderConfig, ReferenceConfig
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.reference import train_reference
-from dfp_platform.models.training import train_autoencoder
+from dfp_platform.models.training import train
 from dfp_platform.models.weights import load_model
 from dfp_platform.settings import PROJECT_ROOT
 from tests.apps import tiny_table
+from tests.configured import NETWORKS, tiny
 
 EXPORT = """
 import sys
@@ -45,9 +44,7 @@ def data(table):
 
 @pytest.fixture(scope="module")
 def weights(data):
-    return train_autoencoder(
-        data, config=AutoencoderConfig(hidden=16, latent=3, epochs=4), synthetic=True, progress=False
-    ).files
+    return train(data, tiny("ae_small", "training.epochs=4"), synthetic=True, progress=False).files
 
 
 @pytest.fixture(scope="module", params=EXPORTERS)
@@ -97,8 +94,31 @@ def test_it_scores_like_pytorch_and_flips_no_label(artifact, weights, data):
     assert check_parity(weights, artifact, data.test.matrix, seed=3) == parity
 
 
+@pytest.mark.parametrize("preset", NETWORKS[1:])
+def test_every_network_is_exported_with_both_answers(exporter, data, preset):
+    files = train(data, tiny(preset, "training.epochs=2"), progress=False).files
+    made = exporter.export(files)
+    parity = check_parity(files, made, data.test.matrix, seed=3)
+    assert (parity.passed, parity.flipped) == (True, 0)
+    told, wanted = exporter.load(made).answer(data.test.matrix), load_model(files).answer(data.test.matrix)
+    assert np.allclose(told.scores, wanted.scores, atol=1e-5)
+    assert np.allclose(told.known_errors, wanted.known_errors, rtol=1e-5, atol=1e-5)
+
+
+def test_parity_fails_for_a_reconstruction_error_alone(exporter, data):
+    """Scores of the detector do not depend on its decoder; its drift signal does."""
+    from safetensors.torch import load, save
+
+    files = train(data, tiny("detector", "training.epochs=1"), progress=False).files
+    tensors = load(files["weights.safetensors"])
+    moved = {name: value + 0.1 if name.startswith("decoder") else value for name, value in tensors.items()}
+    other = exporter.export(files | {"weights.safetensors": save(moved)})
+    parity = check_parity(files, other, data.test.matrix, seed=3)
+    assert (parity.passed, parity.flipped) == (False, 0)
+
+
 def test_parity_fails_for_the_artifact_of_other_weights(artifact, data):
-    other = train_autoencoder(data, config=AutoencoderConfig(hidden=16, latent=3, epochs=1, seed=9), progress=False)
+    other = train(data, tiny("ae_small", "training.epochs=1", "training.seed=9"), progress=False)
     parity = check_parity(other.files, artifact, data.test.matrix, seed=3)
     assert not parity.passed
     assert parity.share_of_tolerance > 1
@@ -106,7 +126,7 @@ def test_parity_fails_for_the_artifact_of_other_weights(artifact, data):
 
 def test_parity_fails_for_a_flipped_label_alone(artifact, weights, data):
     score = float(load_model(weights).score(data.test.matrix).max())
-    moved = MobileArtifact(artifact.card.model_copy(update={"threshold": score * 2}), artifact.model, artifact.data)
+    moved = MobileArtifact(artifact.card.model_copy(update={"threshold": score}), artifact.model, artifact.data)
     parity = check_parity(weights, moved, data.test.matrix, seed=3)
     assert parity.flipped > 0
     assert parity.share_of_tolerance <= 1
@@ -136,8 +156,8 @@ def test_the_card_says_how_to_use_it(artifact, weights, data):
 
 
 def test_trees_are_refused(exporter, data):
-    with pytest.raises(InputError, match="only autoencoders"):
-        exporter.export(train_reference(data, config=ReferenceConfig(rounds=2)).files)
+    with pytest.raises(InputError, match="only networks"):
+        exporter.export(train(data, tiny("xgboost", "training.epochs=2")).files)
 
 
 def test_damaged_bytes_are_called_corrupt(exporter, artifact):
@@ -170,7 +190,9 @@ def test_a_landed_table_is_scored_row_by_row_in_its_own_order(artifact, weights,
     shuffled = table.take(np.random.default_rng(2).permutation(table.num_rows))
     columns = list(reversed(shuffled.column_names))
     scored = score_table(artifact.files, shuffled.select(columns))
-    assert scored.schema == pa.schema([("sha256", pa.string()), ("score", pa.float32()), ("label", pa.int8())])
+    assert scored.schema == pa.schema(
+        {"sha256": pa.string(), "score": pa.float32(), "label": pa.int8(), "reconstruction_error": pa.float32()}
+    )
     assert scored["sha256"] == shuffled["sha256"]
     model = load_model(weights)
     expected = dict(zip(data.ids, model.score(data.matrix), strict=True))

@@ -17,6 +17,8 @@ LOADED = (
     "dfp_platform.models.configs",
     "dfp_platform.models.data",
     "dfp_platform.models.evaluation",
+    "dfp_platform.models.parts",
+    "dfp_platform.models.presets",
     "dfp_platform.models.reference",
     "dfp_platform.models.tracking",
     "dfp_platform.models.training",

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from dfp_platform.errors import CalibrationError
-from dfp_platform.models.autoencoder import Autoencoder
 from dfp_platform.models.configs import AutoencoderConfig
+from dfp_platform.models.networks import Autoencoder
 from dfp_platform.models.standardisation import Standardisation
 
 RAW = np.array([[0, 1, 5, 10], [3, 1, 5, 1_000], [9, 1, 5, np.nan]], dtype=np.float32)
 
 
 def standardised(raw: np.ndarray, *, clip: float = 5.0) -> np.ndarray:
-    network = Autoencoder(RAW.shape[1], AutoencoderConfig(hidden=4, latent=2, clip=clip))
+    network = Autoencoder(RAW.shape[1], AutoencoderConfig(hidden=(4,), latent=2, clip=clip))
     network.adopt(Standardisation.fit(RAW, floor=0.1, limit=clip))
     return network.standardise(torch.from_numpy(raw)).numpy()
 

@@ -1,0 +1,107 @@
+"""What Dagster's launchpad asks of a training, and what it answers: the same tree as the command line's."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+import dagster as dg
+from pydantic.fields import FieldInfo
+
+from dfp_platform.models.configs import Configuration, NetworkConfig
+from dfp_platform.models.presets import FIRST_NAMES, flattened, model_name, preset_names, resolve
+from dfp_platform.settings import PRESET_GROUPS, training_choices
+
+PINNED = {("model", "kind"), ("data", "device")}
+"""Keys that an asset's name has decided."""
+
+LINE = tuple(FIRST_NAMES.values())
+"""Models of the main line, which every run makes; the others are made where they are asked for."""
+
+DEVICES = ("real_device", "emulator")
+
+
+def every_choice() -> dict[str, tuple[str, str]]:
+    """Every model there may be: its name, and the preset and the device that make it. The demo's come first."""
+    pairs = [(preset, device) for device in DEVICES for preset in preset_names("model")]
+    pairs.sort(key=lambda pair: model_name(*pair) not in LINE)
+    return {model_name(*pair): pair for pair in pairs}
+
+
+def assets_of(name: str) -> tuple[str, ...]:
+    """The assets that belong to one model alone, by key path."""
+    return (f"models/{name}", f"mobile/{name}_onnx") if is_network(name) else (f"models/{name}",)
+
+
+def is_network(name: str) -> bool:
+    """Whether a model has a way to phones; trees have none."""
+    return isinstance(resolve({"model": every_choice()[name][0]}).model, NetworkConfig)
+
+
+def beyond_the_line() -> set[str]:
+    """Assets that are made only where their model is asked for."""
+    return {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
+
+
+def wanted(choices: Mapping[str, Any]) -> Configuration:
+    """The configuration that choices and the environment make together; choices win.
+
+    Raises:
+        ConfigurationError: they say what cannot be.
+    """
+    return resolve({**training_choices(), **choices})
+
+
+def defaults(name: str) -> Configuration:
+    """The configuration of a model when nobody says more: its preset, and for the chosen model the environment's word.
+
+    Raises:
+        ConfigurationError: the preset or the environment say what cannot be.
+    """
+    preset, device = every_choice()[name]
+    said = training_choices()
+    if resolve(said).name != name:
+        said = {"training.seed": said["training.seed"]}
+    return resolve({**said, "model": preset, "data.device": device})
+
+
+def asked(configuration: Configuration) -> dict[str, dict[str, Any]]:
+    """What a launchpad is told to get this configuration: all of it but what the asset's name has decided."""
+    tree = configuration.model_dump(mode="json", include=set(PRESET_GROUPS))
+    return {
+        group: {key: value for key, value in part.items() if (group, key) not in PINNED} for group, part in tree.items()
+    }
+
+
+def launchpad(name: str) -> dict[str, dg.Field]:
+    """The config schema of a model's asset, filled with its defaults."""
+    configuration = defaults(name)
+    return {
+        group: dg.Field(
+            {key: _field(type(getattr(configuration, group)).model_fields[key], value) for key, value in part.items()}
+        )
+        for group, part in asked(configuration).items()
+    }
+
+
+def configured(name: str, said: Mapping[str, Any]) -> Configuration:
+    """The configuration of a model out of what its asset was configured with.
+
+    Raises:
+        ConfigurationError: a value cannot be.
+    """
+    preset, device = every_choice()[name]
+    return resolve({**flattened(said), "model": preset, "data.device": device})
+
+
+def run_config_of(names: Iterable[str], chosen: Configuration) -> dict[str, Any]:
+    """Run config of the ops that train these models: as chosen, the others as they are by default."""
+    return {f"models__{name}": {"config": asked(chosen if name == chosen.name else defaults(name))} for name in names}
+
+
+def _field(field: FieldInfo, value: Any) -> dg.Field:
+    kind: Any = type(value)
+    if isinstance(value, list):
+        kind = [type(value[0])]
+    elif get_origin(field.annotation) is Literal:
+        names = get_args(field.annotation)
+        kind = dg.Enum("_or_".join(names), [dg.EnumValue(name) for name in names])
+    return dg.Field(kind, default_value=value, description=field.description)
