@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,46 +13,41 @@ from pathlib import Path
 from dfp_platform.models.configs import Configuration
 from dfp_platform.models.parts import Parts
 
-_FILE = "last.ckpt"
+SECONDS_BETWEEN = 10.0
+"""Between two checkpoints of a training at least: what a kill may cost. The demo's trainings are over before."""
+
 _KEPT = 30 * 24 * 3600  # seconds after which nobody goes on with a training
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """One training's checkpoint: the last epoch that was kept.
+    """One training's checkpoint: the last epoch that was kept, in a file of its own."""
 
-    Attributes:
-        folder: of this training alone.
-        interval: seconds between two that are kept; 0: every epoch.
-    """
-
-    folder: Path
-    interval: float = 10.0
+    file: Path
     _last: float = field(default_factory=time.monotonic, init=False)
 
     def due(self) -> bool:
         """Whether enough time has passed since the last, or since the beginning."""
-        return time.monotonic() - self._last >= self.interval
+        return time.monotonic() - self._last >= SECONDS_BETWEEN
 
     def found(self) -> Path | None:
         """The file to go on from; None: begin anew."""
-        file = self.folder / _FILE
-        return file if file.exists() else None
+        return self.file if self.file.exists() else None
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
         """A file to write; it becomes the checkpoint whole, or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self.folder / f".{_FILE}.{os.getpid()}"
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         yield unfinished
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
-        unfinished.replace(self.folder / _FILE)
+        unfinished.replace(self.file)
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """The training is over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.file.unlink(missing_ok=True)
 
 
 def checkpoint_of(home: Path, apps: Parts, configuration: Configuration, libraries: dict[str, str]) -> Checkpoint:
@@ -63,10 +57,10 @@ def checkpoint_of(home: Path, apps: Parts, configuration: Configuration, librari
     """
     for old in home.glob("*"):
         if time.time() - old.stat().st_mtime > _KEPT:
-            shutil.rmtree(old, ignore_errors=True)
+            old.unlink(missing_ok=True)
     digest = hashlib.sha256(configuration.to_json())
     digest.update(repr((sorted(libraries.items()), apps.features)).encode())
     for part in (apps.training, apps.calibration):
         digest.update(part.matrix.tobytes())
         digest.update(part.labels.tobytes())
-    return Checkpoint(home / f"{configuration.name}-{digest.hexdigest()[:16]}")
+    return Checkpoint(home / f"{configuration.name}-{digest.hexdigest()[:16]}.ckpt")
