@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.errors import ConfigurationError
-from dfp_platform.settings import PROJECT_ROOT, Settings, choose, settings
+from dfp_platform.models.presets import resolve
+from dfp_platform.settings import PROJECT_ROOT, Settings, choose, settings, training_choices
 
 EXAMPLE = PROJECT_ROOT / ".env.example"
 FOREIGN = re.compile(r"(DFP|KAGGLE|LAKEFS)_")
@@ -39,7 +40,12 @@ def names_of_settings() -> set[str]:
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:
-    assert set(names_in_example()) == names_of_settings()
+    trainings = {"DFP_MODEL", "DFP_TRAINING__EPOCHS"}
+    assert set(names_in_example()) == names_of_settings() | trainings
+
+
+def test_the_example_trains_what_is_trained_without_it() -> None:
+    assert resolve(training_choices(EXAMPLE)) == resolve({})
 
 
 def test_the_example_states_the_true_defaults() -> None:
