@@ -1,0 +1,96 @@
+"""The assets of models as a run makes them: what they are told decides their content, and is found again everywhere."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dfp_platform.assets.choices import run_config_of
+from dfp_platform.catalog import open_catalog, overwrite
+from dfp_platform.cli.runs import QUIET
+from dfp_platform.ingest.origin import Origin, origin_path
+from dfp_platform.lake import Lake, open_lake
+from dfp_platform.models.card import ModelCard
+from dfp_platform.publishing.launch import RunOutcome, run_job
+from dfp_platform.resources.dagster_internals import ASSET_JOB, project_instance
+from dfp_platform.resources.lake import content_at
+from dfp_platform.settings import PROJECT_ROOT, settings
+from tests.apps import tiny_table
+from tests.configured import tiny
+
+MODEL = "models/vae_real_device"
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster and a lake whose main holds a training table of made apps."""
+    monkeypatch.setenv("DFP_HOME", str(tmp_path))
+    settings.cache_clear()
+    made = Origin(source="sample", synthetic=True, note="made", rows=1_200)
+    open_lake(tmp_path / "lake", create=True).commit(
+        "main", {origin_path("kronodroid_real_device"): made.to_bytes()}, message="land"
+    )
+    overwrite(open_catalog(lake(), "main"), "marts.fct_training_dataset", tiny_table())
+    with project_instance(PROJECT_ROOT, tmp_path / "dagster") as opened, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow and its dependencies warn of one another as they are imported
+        yield opened
+    settings.cache_clear()
+
+
+def lake() -> Lake:
+    return open_lake(settings().lake_uri)
+
+
+def run(instance: dg.DagsterInstance, *choices: str) -> RunOutcome:
+    told = tiny("vae", *choices)
+    config = {"loggers": QUIET, "ops": run_config_of([told.name], told)}
+    return run_job(
+        job=ASSET_JOB, selection=[MODEL], run_config=config, instance=instance, module="dfp_platform.definitions"
+    )
+
+
+def test_what_a_model_was_told_is_in_its_content_its_lineage_and_mlflow(instance: dg.DagsterInstance) -> None:
+    first = run(instance, "training.epochs=2")
+    assert first.success, first
+    card = ModelCard.from_json(lake().read("main", f"{MODEL}/card.json"))
+    assert card.configuration == tiny("vae", "training.epochs=2")
+    lineage = json.loads(lake().provenance("main", f"{MODEL}/card.json").metadata["lineage"])[MODEL]
+    assert lineage["config"]["training"]["epochs"] == 2
+    assert set(lineage["inputs"]) == {"tables/marts/fct_training_dataset"}
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=settings().mlflow_uri)
+    champion = client.get_model_version_by_alias("vae_real_device", "champion")
+    logged = client.get_run(str(champion.run_id)).data
+    assert (logged.params["model.kind"], logged.params["training.epochs"], logged.params["model.hidden"]) == (
+        "vae",
+        "2",
+        "[16]",
+    )
+    assert 0.5 < logged.metrics["test_roc_auc"] <= 1
+
+    content = content_at(lake(), "main", MODEL)
+    assert run(instance, "training.epochs=1").success
+    assert content_at(lake(), "main", MODEL) != content
+
+
+def test_a_value_that_cannot_be_fails_the_step_by_name(instance: dg.DagsterInstance) -> None:
+    told = run_config_of(["vae_real_device"], tiny("vae"))
+    told["models__vae_real_device"]["config"]["training"]["epochs"] = 0
+    failures = []
+    outcome = run_job(
+        job=ASSET_JOB,
+        selection=[MODEL],
+        run_config={"loggers": QUIET, "ops": told},
+        instance=instance,
+        module="dfp_platform.definitions",
+        progress=lambda event: failures.append(event.step_failure_data.error) if event.is_step_failure else None,
+    )
+    assert not outcome.success
+    assert "training.epochs=0 cannot be" in failures[0].cause.message
