@@ -17,9 +17,14 @@ class Standardisation:
     Counts span seven orders of magnitude, so their logarithm is taken; a flag stays a flag under it. The limit holds
     what training never saw at a finite distance, where float32 still compares across runtimes.
 
+    A column that no fitted row knows (an older archive lacks a system call that a newer one counts) tells nothing yet:
+    its scale is infinite, so whatever later apps hold there is 0 too. It begins to count when rows that know it are
+    fitted; those that do not are average ones then.
+
     Attributes:
         mean: float32, shape ``(features,)``, of log counts.
-        scale: float32, shape ``(features,)``, standard deviation of log counts, never below the floor.
+        scale: float32, shape ``(features,)``, standard deviation of log counts, never below the floor; infinite where
+            nothing is known.
         limit: bound of ``|z|``.
     """
 
@@ -47,5 +52,5 @@ class Standardisation:
             )
         logs = np.ma.masked_invalid(np.log1p(np.maximum(matrix, 0)))
         mean = logs.mean(axis=0, dtype=np.float64).filled(0)
-        scale = np.maximum(logs.std(axis=0, dtype=np.float64).filled(0), floor)
+        scale = np.maximum(logs.std(axis=0, dtype=np.float64).filled(np.inf), floor)
         return cls(mean.astype(np.float32), scale.astype(np.float32), limit)

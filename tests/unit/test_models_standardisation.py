@@ -39,10 +39,14 @@ def test_an_unknown_value_is_an_average_one_and_does_not_spoil_the_fit():
     assert (standardised(np.full_like(RAW, np.nan)) == 0).all()
 
 
-def test_a_feature_that_is_always_unknown_is_0():
-    raw = np.full((3, 4), np.nan, dtype=np.float32)
-    fitted = Standardisation.fit(raw, floor=0.1, limit=5)
-    assert (fitted.mean.tolist(), fitted.scale.tolist()) == ([0] * 4, pytest.approx([0.1] * 4))
+def test_a_feature_that_no_fitted_row_knows_is_0_whatever_later_rows_hold():
+    fitted = RAW.copy()
+    fitted[:, 1] = np.nan
+    network = Autoencoder(RAW.shape[1], AutoencoderConfig(hidden=(4,), latent=2))
+    network.adopt(Standardisation.fit(fitted, floor=0.1, limit=5))
+    later = network.standardise(torch.from_numpy(np.full_like(RAW, 1e6))).numpy()
+    assert (later[:, 1] == 0).all()
+    assert (later[:, 0] > 0).all()
 
 
 @pytest.mark.parametrize("extreme", [1e30, np.finfo(np.float32).max])
