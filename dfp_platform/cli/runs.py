@@ -107,15 +107,18 @@ def train(choices: Choices = None, branch: Branch = None, base: Base = None, as_
     from dfp_platform.assets.choices import LINE
 
     told = told_by(choices)
-    keys = ["models/evaluation"] if not choices or told.name in LINE else []
-    keys += [f"models/{name}" for name in ([told.name] if choices else LINE)]
+    names = [told.name] if choices or told.name not in LINE else LINE
+    keys = [*(f"models/{name}" for name in names), *(["models/evaluation"] if names[0] in LINE else [])]
     report(launched(sorted(keys), told, branch=branch, base=base), as_json=as_json)
 
 
 def export(choices: Choices = None, branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
     """Turn the published weights of a network into artifacts for phones, each held against its original."""
+    from dfp_platform.assets.choices import LINE
+
     told = told_by(choices)
-    keys = chosen(_dependencies(told), select=[f"mobile/{told.name}_*" if choices else "mobile"])
+    pattern = f"mobile/{told.name}_*" if choices or told.name not in LINE else "mobile"
+    keys = chosen(_dependencies(told), select=[pattern])
     report(launched(keys, told, branch=branch, base=base), as_json=as_json)
 
 

@@ -85,7 +85,7 @@ def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_d
     nodes = ask(port, MATERIALIZED)["assetsOrError"]["nodes"]
     latest = {"/".join(node["key"]["path"]): node["assetMaterializations"] for node in nodes}
     assert {"raw/kronodroid_real_device", "tables/marts/fct_training_dataset", "reports/summary"} <= set(latest)
-    assert {asset for asset, events in latest.items() if not events} == beyond_the_line()
+    assert {asset for asset, events in latest.items() if not events} <= beyond_the_line()
     labels = {entry["label"] for events in latest.values() for event in events for entry in event["metadataEntries"]}
     assert {"lake/commit", "lake/branch"} <= labels
     locations = ask(port, "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }")
