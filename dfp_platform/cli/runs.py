@@ -38,7 +38,7 @@ RUN_SETTINGS = ("engine", "source", "sample_rows", "seed", "lake")
 Choices = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="What is trained and how: model=vae, data=emulator, split=hash, training=quick, training.epochs=3 "
         "(files in presets/, and their keys); or engine=spark, seed=9.",
     ),

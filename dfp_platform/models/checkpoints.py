@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from dfp_platform.models.configs import Configuration
 from dfp_platform.models.parts import Parts
 
@@ -61,6 +63,6 @@ def checkpoint_of(home: Path, apps: Parts, configuration: Configuration, librari
     digest = hashlib.sha256(configuration.to_json())
     digest.update(repr((sorted(libraries.items()), apps.features)).encode())
     for part in (apps.training, apps.calibration):
-        digest.update(part.matrix.tobytes())
-        digest.update(part.labels.tobytes())
+        digest.update(np.ascontiguousarray(part.matrix).data)
+        digest.update(np.ascontiguousarray(part.labels).data)
     return Checkpoint(home / f"{configuration.name}-{digest.hexdigest()[:16]}.ckpt")

@@ -14,6 +14,7 @@ from dfp_platform.mobile import benchmark
 from dfp_platform.mobile.benchmark import HostLatency, Subject, artifact_subject, measure_latency, model_subject
 from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.models.data import TrainingData
+from dfp_platform.models.parts import with_features
 from dfp_platform.models.training import train
 from tests.apps import tiny_table
 from tests.configured import tiny
@@ -108,3 +109,12 @@ def test_pytorch_onnx_runtime_and_xgboost_are_measured_side_by_side():
     assert report.machine.cores >= 1
     assert report.machine.cpu
     assert HostLatency.from_json(report.to_json()) == report
+
+
+def test_a_model_of_some_features_is_asked_about_these():
+    data = TrainingData.from_arrow(tiny_table())
+    some = TrainingData.from_arrow(with_features(tiny_table(), ("perm_*", "app_f2")))
+    trees = train(some, tiny("xgboost", "training.epochs=3")).files
+    subject = model_subject(trees, known=data.features)
+    assert np.array_equal(subject.rows(data.matrix), some.matrix)
+    assert measure_latency([subject], data.test.matrix, queries=8, warm_up=1, batch=4).rows[0].model == "xgboost"
