@@ -54,6 +54,7 @@ def run(instance: dg.DagsterInstance, *choices: str) -> RunOutcome:
     )
 
 
+@pytest.mark.timeout(400)  # MLflow makes its tables, torch is imported: minutes on a busy machine
 def test_what_a_model_was_told_is_in_its_content_its_lineage_and_mlflow(instance: dg.DagsterInstance) -> None:
     first = run(instance, "training.epochs=2")
     assert first.success, first

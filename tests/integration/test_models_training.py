@@ -61,6 +61,7 @@ def with_arrays(data: TrainingData, **arrays) -> TrainingData:
     return TrainingData(**{name: getattr(data, name) for name in data.__slots__} | arrays)
 
 
+@pytest.mark.timeout(400)  # two processes import torch and Lightning: minutes on a busy machine
 def test_another_process_in_another_folder_trains_the_same_bytes_and_leaves_no_file(data, tmp_path):
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ELSEWHERE],
@@ -69,7 +70,7 @@ def test_another_process_in_another_folder_trains_the_same_bytes_and_leaves_no_f
         capture_output=True,
         text=True,
         check=True,
-        timeout=150,
+        timeout=300,
     )
     here = {preset: digests(trained_by(preset, data).files) for preset in PRESETS}
     assert json.loads(answer.stdout) == here
