@@ -13,7 +13,7 @@ import pytest
 from dfp_platform.assets.choices import run_config_of
 from dfp_platform.catalog import open_catalog, overwrite
 from dfp_platform.cli.runs import QUIET
-from dfp_platform.ingest.origin import Origin, origin_path
+from dfp_platform.ingest.origin import RECORD, Origin, load_folder
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.models.card import ModelCard
 from dfp_platform.publishing.launch import RunOutcome, run_job
@@ -33,9 +33,11 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
     settings.cache_clear()
     made = Origin(source="sample", synthetic=True, note="made", rows=1_200)
     open_lake(tmp_path / "lake", create=True).commit(
-        "main", {origin_path("kronodroid_real_device"): made.to_bytes()}, message="land"
+        "main", {load_folder("kronodroid_real_device") + RECORD: made.to_bytes()}, message="land"
     )
-    overwrite(open_catalog(lake(), "main"), "marts.fct_training_dataset", tiny_table())
+    apps, places = tiny_table(), ["time_rank", "time_split"]
+    overwrite(open_catalog(lake(), "main"), "marts.fct_training_dataset", apps.drop_columns(places))
+    overwrite(open_catalog(lake(), "main"), "marts.split_index", apps.select(["sha256", "device", *places]))
     with project_instance(PROJECT_ROOT, tmp_path / "dagster") as opened, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow and its dependencies warn of one another as they are imported
         yield opened
@@ -62,7 +64,7 @@ def test_what_a_model_was_told_is_in_its_content_its_lineage_and_mlflow(instance
     assert card.configuration == tiny("vae", "training.epochs=2")
     lineage = json.loads(lake().provenance("main", f"{MODEL}/card.json").metadata["lineage"])[MODEL]
     assert lineage["config"]["training"]["epochs"] == 2
-    assert set(lineage["inputs"]) == {"tables/marts/fct_training_dataset"}
+    assert set(lineage["inputs"]) == {"tables/marts/fct_training_dataset", "tables/marts/split_index"}
 
     from mlflow import MlflowClient
 

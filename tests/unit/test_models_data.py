@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dfp_platform.errors import InputError
-from dfp_platform.models.data import TrainingData, feature_columns, feature_matrix, feature_schema_hash
+from dfp_platform.models.data import TrainingData, feature_columns, feature_matrix, feature_schema_hash, placed
 from dfp_platform.schemas import LEAKING_COLUMNS
 from tests.apps import tiny_table
 
@@ -118,3 +118,24 @@ def test_the_schema_hash_tells_order_and_names():
     hashes = {feature_schema_hash(names) for names in (["a", "b"], ["b", "a"], ["a", "b", "c"], ["ab"])}
     assert len(hashes) == 4
     assert feature_schema_hash(["a", "b"]) == feature_schema_hash(("a", "b"))
+
+
+def test_each_app_is_placed_in_time_on_its_own_device():
+    apps = pa.table({"sha256": ["a", "b", "a"], "device": ["emulator", "real_device", "real_device"]})
+    places = pa.table(
+        {
+            "sha256": ["a", "a", "b"],
+            "device": ["real_device", "emulator", "real_device"],
+            "time_rank": [1, 0, 0],
+            "time_split": ["future", "past", "past"],
+        }
+    )
+    assert placed(apps, places)["time_rank"].to_pylist() == [0, 0, 1]
+    assert placed(apps, places)["time_split"].to_pylist() == ["past", "past", "future"]
+
+
+def test_an_app_without_a_place_is_named():
+    apps = pa.table({"sha256": ["a", "b"], "device": ["emulator", "emulator"]})
+    places = pa.table({"sha256": ["a"], "device": ["emulator"], "time_rank": [0], "time_split": ["past"]})
+    with pytest.raises(InputError, match="app b has no place"):
+        placed(apps, places)
