@@ -24,7 +24,7 @@ from pyiceberg.table import DataScan, FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StructType
 
-from dfp_platform.catalog.rows import RowSum, sum_rows
+from dfp_platform.catalog.rows import BLOCK_ROWS, RowSum, sum_rows
 
 REMEMBERED_FILES = 100_000
 """Sums kept in memory, per process: about 200 bytes each."""
@@ -140,22 +140,46 @@ def _has_equality_deletes(metadata: TableMetadata, io: FileIO) -> bool:
 
 def sum_files(files: Iterable[DataFile], metadata: TableMetadata, io: FileIO) -> RowSum:
     """The multiset hash of the rows of data files; those that are not `REMEMBERED` are read."""
-    columns = column_names(metadata.schema())
-    return sum((_sum_file(file, columns, metadata, io) for file in files), RowSum())
+    columns, total, unknown = column_names(metadata.schema()), RowSum(), list[DataFile]()
+    for file in files:
+        known = REMEMBERED.get(file.file_path, columns)
+        if known is None:
+            unknown.append(file)
+        else:
+            total += known
+    for some in _together(unknown):
+        batches = _read_files(some, metadata, io)
+        for file in some:
+            found = sum_rows(_rows_of(file, batches))
+            REMEMBERED.put(file.file_path, columns, found)
+            total += found
+    return total
 
 
-def _sum_file(file: DataFile, columns: str, metadata: TableMetadata, io: FileIO) -> RowSum:
-    known = REMEMBERED.get(file.file_path, columns)
-    if known is None:
-        known = sum_rows(_read_file(file, metadata, io))
-        REMEMBERED.put(file.file_path, columns, known)
-    return known
+def _together(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
+    """Files to read at once: small ones several together, as each reading takes milliseconds, large ones alone."""
+    some: list[DataFile] = []
+    for file in files:
+        if some and _rows(some) + file.record_count > BLOCK_ROWS:
+            yield some
+            some = []
+        some.append(file)
+    if some:
+        yield some
 
 
-def _read_file(file: DataFile, metadata: TableMetadata, io: FileIO) -> Iterator[pa.RecordBatch]:
-    """The rows of one data file as the table's current schema sees them, by field id."""
+def _read_files(files: Iterable[DataFile], metadata: TableMetadata, io: FileIO) -> Iterator[pa.RecordBatch]:
+    """The rows of data files, one after the other, as the table's current schema sees them, by field id."""
     scan = ArrowScan(metadata, io, metadata.schema(), AlwaysTrue())
-    return scan.to_record_batches([FileScanTask(file)])
+    return scan.to_record_batches([FileScanTask(file) for file in files])
+
+
+def _rows_of(file: DataFile, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The next batches that make up one file: none holds rows of two."""
+    missing = file.record_count
+    while missing > 0 and (batch := next(batches, None)) is not None:
+        missing -= batch.num_rows
+        yield batch
 
 
 def sums_stay(before: Schema, after: Schema) -> bool:
