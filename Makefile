@@ -126,6 +126,7 @@ $(DEV_ENV): $(BIN)/uv $(PACKAGES)
 
 # uv does not read pip's settings, so this machine's package index is handed on. Without a GPU, torch comes as its
 # CPU build from PyTorch's own index where that answers at once (one request, no retry), else from the usual index.
+# Bytecode is made at once: where PYTHONDONTWRITEBYTECODE is set, each start of dbt or Dagster would compile for seconds.
 comma := ,
 define install
 index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}}; \
@@ -134,5 +135,5 @@ if ! command -v nvidia-smi >/dev/null 2>&1 && UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=
   --python $(BIN)/python --no-deps --reinstall-package torch --torch-backend=cpu -c constraints.txt torch >/dev/null 2>&1; \
 then export UV_TORCH_BACKEND=cpu; fi; \
 echo "Installing dfp into $(VENV) (torch: $${UV_TORCH_BACKEND:-as the package index has it})"; \
-$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '$(1)' --editable ./dbt_datafusion
+$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '$(1)' --editable ./dbt_datafusion
 endef
