@@ -49,7 +49,7 @@
       *
     {%- endfor %}
     from {{ relation }}
-    {{- where_new_load(loads) }}
+    where {{ is_of(loads) }}
     {{ 'union all' if not loop.last }}
   {%- endfor -%}
 {% endmacro %}

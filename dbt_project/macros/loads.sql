@@ -12,12 +12,12 @@
 {% endmacro %}
 
 
-{#- ` where load_id in (…)` for the loads of `new_loads`; nothing if all are meant. -#}
-{% macro where_new_load(loads, alias=none) -%}
-  {%- if loads is not none %}
-    where {{ alias ~ '.' if alias }}load_id in (
-    {%- for load in loads %}'{{ load }}'{{ ', ' if not loop.last }}{% else %}''{% endfor -%}
-    )
+{#- Whether a row is of the loads of `new_loads`. -#}
+{% macro is_of(loads) -%}
+  {%- if loads is none -%}
+    true
+  {%- else -%}
+    load_id in ({% for load in loads %}'{{ load }}'{{ ', ' if not loop.last }}{% else %}''{% endfor %})
   {%- endif -%}
 {%- endmacro %}
 

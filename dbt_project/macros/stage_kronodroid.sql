@@ -1,10 +1,11 @@
 {#- One row an app as a device saw it: names, label and dates cleaned, features as they landed. The latest load counts. -#}
 {% macro stage_kronodroid(raw, device) %}
 {%- set loads = new_loads([raw]) %}
-with latest as (
-  select sha256 as latest_sha256, max(load_id) as latest_load_id
+with repeated as (
+  select sha256 as repeated_sha256, max(load_id) as latest_load_id
   from {{ raw }}
   group by sha256
+  having count(*) > 1
 )
 
 select
@@ -22,7 +23,8 @@ select
   cast(nr_contacted_ips as int) as nr_contacted_ips
   {{ and_feature_columns(raw) }},
   cast(load_id as {{ dbt.type_string() }}) as load_id
-from {{ raw }}
-inner join latest on sha256 = latest_sha256 and load_id = latest_load_id
-{{- where_new_load(loads) }}
+-- The few repeated apps come first: DataFusion holds the left side of a join in memory.
+from repeated
+right join {{ raw }} on repeated_sha256 = sha256
+where (repeated_sha256 is null or load_id = latest_load_id) and {{ is_of(loads) }}
 {% endmacro %}

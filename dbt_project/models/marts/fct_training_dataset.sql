@@ -18,4 +18,4 @@ select
   {{ and_feature_columns(apps) }},
   load_id
 from {{ apps }}
-{{- where_new_load(new_loads([apps])) }}
+where {{ is_of(new_loads([apps])) }}
