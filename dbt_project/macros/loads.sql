@@ -40,6 +40,13 @@
 {%- endmacro %}
 
 
+{#- Whether an app may have come more than once. -#}
+{% macro has_several_loads(relation) %}
+  {%- set question = 'select count(distinct load_id) as loads from ' ~ relation -%}
+  {{ return(not execute or run_query(question).columns[0].values()[0] > 1) }}
+{% endmacro %}
+
+
 {#-
   dbt asks this of every incremental model. One that is built by load (`meta: {by_load: true}`) is built anew, too, if it
   holds a load that is gone, or rows that do not say their load.
