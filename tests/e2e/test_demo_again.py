@@ -18,6 +18,9 @@ from tests.e2e.conftest import Demo
 MEASURED = ("reports/host_latency/", "reports/summary/", "checks/reports/")
 """What may differ between two equal demos: latencies, and the page that shows them."""
 
+WAITING = "checks/tables/marts/fct_apps_by_month/months_and_the_undated_are_all_apps"
+"""A warning about all months: one that a backfill of some of them left behind is judged anew by a run of everything."""
+
 STALENESS = """
 import json
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
@@ -46,7 +49,7 @@ def test_a_second_demo_publishes_nothing_new_but_measurements(demo: Demo) -> Non
     assert json.loads(again.stdout)["published_commit"] == lake.resolve(MAIN) != before
     changed = [difference.path for difference in lake.diff(before, MAIN)]
     assert changed, "latencies were measured again"
-    assert [path for path in changed if not path.startswith(MEASURED)] == []
+    assert [path for path in changed if not path.startswith((*MEASURED, WAITING))] == []
 
 
 @pytest.mark.timeout(700)
