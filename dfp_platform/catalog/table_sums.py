@@ -158,12 +158,13 @@ def sum_files(files: Iterable[DataFile], metadata: TableMetadata, io: FileIO) ->
 
 def _together(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
     """Files to read at once: small ones several together, as each reading takes milliseconds, large ones alone."""
-    some: list[DataFile] = []
+    some, rows = list[DataFile](), 0
     for file in files:
-        if some and _rows(some) + file.record_count > BLOCK_ROWS:
+        if some and rows + file.record_count > BLOCK_ROWS:
             yield some
-            some = []
+            some, rows = [], 0
         some.append(file)
+        rows += file.record_count
     if some:
         yield some
 

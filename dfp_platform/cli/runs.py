@@ -23,6 +23,9 @@ Base = Annotated[
     str | None, typer.Option(help="Read this old ref; without --branch the run then publishes nowhere (a replay).")
 ]
 Source = Annotated[str | None, typer.Option(help="auto, sample, archives, kaggle, or the path of a CSV or zip.")]
+Append = Annotated[
+    bool, typer.Option("--append", help="Put the rows beside those that landed before, as one more load.")
+]
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Config of Dagster's loggers that leaves the telling to `Narrator`; the whole log is in the UI."""
 
@@ -58,9 +61,7 @@ def run(
     branch: Branch = None,
     base: Base = None,
     source: Source = None,
-    append: Annotated[
-        bool, typer.Option("--append", help="Land the rows beside those that landed before, as one more load.")
-    ] = False,
+    append: Append = False,
     engine: Annotated[str | None, typer.Option(help="SQL engine that builds the tables.")] = None,
     as_json: Json = False,
 ) -> None:

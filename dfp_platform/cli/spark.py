@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dfp_platform.cli.runs import Append, Branch, report, source_config
 from dfp_platform.cli.screen import Json, err, print_json
 
 app = typer.Typer(help="Spark on the lake's tables.", no_args_is_help=True)
@@ -62,15 +63,12 @@ def ingest(
         list[str], typer.Argument(help="CSV files, or zips of one, where every machine of the cluster finds them.")
     ],
     dataset: Annotated[str, typer.Option(help="The data set they are.")] = "kronodroid_real_device",
-    append: Annotated[
-        bool, typer.Option("--append", help="Put the rows beside those that are there, as one more load.")
-    ] = False,
-    branch: Annotated[str | None, typer.Option(help="Publish to this branch instead of the configured one.")] = None,
+    append: Append = False,
+    branch: Branch = None,
     as_json: Json = False,
 ) -> None:
     """Make a raw table of files that are too large for one machine, by Spark, in a run that publishes as any other."""
     from dfp_platform.cli.narration import Narrator
-    from dfp_platform.cli.runs import report, source_config
     from dfp_platform.cli.screen import only_answers_on_stdout
     from dfp_platform.publishing.launch import INGEST_JOB, run_job
     from dfp_platform.settings import choose
