@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         "", description="names of system calls that a file may count beyond the known ones, separated by spaces"
     )
     seed: int = Field(7, description="seed of sampling, training and evaluation")
+    evaluation_seeds: int = Field(
+        5, ge=1, description="trainings each model is judged by: the published one, and others by other seeds"
+    )
     publishing_patience: float = Field(
         600.0, ge=0, description="seconds after which a run gives up publishing to a branch that keeps moving"
     )

@@ -7,7 +7,6 @@ import dagster as dg
 import pyarrow as pa
 
 from dfp_platform.assets.choices import LINE, configured, every_choice, is_network, launchpad
-from dfp_platform.assets.plots import evaluation_plots
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.settings import settings
@@ -23,9 +22,7 @@ TRAINING = {
 """The apps, and their places in time: what `placed` puts together."""
 
 MODELS = LINE
-"""The models that the evaluation compares."""
-
-GUESSING = 0.5
+"""The models of the main line."""
 
 
 def trained(name: str, *, group: str) -> dg.AssetsDefinition:
@@ -75,37 +72,6 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
     return model
 
 
-@dg.asset(
-    key=["models", "evaluation"],
-    ins={**TRAINING, **{name: dg.AssetIn(["models", name]) for name in MODELS}},
-    io_manager_key="report",
-    group_name="models",
-    code_version="2",
-    kinds={"python"},
-)
-def evaluation(
-    context: dg.AssetExecutionContext,
-    dataset: pa.Table,
-    places: pa.Table,
-    autoencoder: Mapping[str, bytes],
-    xgboost: Mapping[str, bytes],
-) -> Mapping[str, bytes]:
-    """Scores of every model on apps newer than all it was trained on, over time and with intervals."""
-    from dfp_platform.models.data import placed
-    from dfp_platform.models.evaluation import evaluate
-    from dfp_platform.models.parts import unseen
-    from dfp_platform.models.weights import load_model
-
-    models = {"autoencoder": load_model(autoencoder), "xgboost": load_model(xgboost)}
-    apps = unseen(
-        placed(dataset, places), [model.card.configuration for model in models.values()], device="real_device"
-    )
-    judged = evaluate(models, apps, seed=settings().seed)
-    context.add_output_metadata({f"{m.model} ROC-AUC": m.overall.roc_auc or 0.0 for m in judged.models})
-    context.add_output_metadata(evaluation_plots(judged.model_dump(mode="json")["models"]))
-    return {"report.json": judged.to_json()}
-
-
 def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
     """The share of benign calibration apps above the threshold is what the model was calibrated for."""
 
@@ -132,19 +98,6 @@ def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
     return check
 
 
-@dg.asset_check(
-    asset=["models", "evaluation"],
-    name="better_than_guessing",
-    blocking=True,
-)
-def better_than_guessing(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
-    """Every model ranks malware above benign apps more often than a coin would."""
-    from dfp_platform.models.evaluation import Evaluation
-
-    worst = min(m.overall.roc_auc or 0.0 for m in Evaluation.from_json(report["report.json"]).models)
-    return dg.AssetCheckResult(passed=worst > GUESSING, metadata={"figure": worst, "limit": GUESSING})
-
-
 def _test_figures(files: Mapping[str, bytes], apps: "Parts") -> dict[str, float]:
     """How a model does on the test of its own split; nothing where there is none."""
     from dfp_platform.models.evaluation import evaluate
@@ -153,7 +106,7 @@ def _test_figures(files: Mapping[str, bytes], apps: "Parts") -> dict[str, float]
 
     if not len(apps.test):
         return {}
-    return headline_figures(evaluate({"": load_model(files)}, apps, seed=0, resamples=0).models[0])
+    return headline_figures(evaluate({"": [load_model(files)]}, apps, seed=0, resamples=0).models[0])
 
 
 def _origin(lake: LakeResource, device: str) -> "tuple[Origin, bool]":
@@ -166,8 +119,8 @@ def _origin(lake: LakeResource, device: str) -> "tuple[Origin, bool]":
     return Origin(content=content, split_version="v1"), synthetic
 
 
-assets = [*(trained(name, group="models") for name in MODELS), evaluation]
+assets = [trained(name, group="models") for name in MODELS]
 beyond = [trained(name, group="presets") for name in every_choice() if name not in MODELS]
 """Models that a run makes when it is asked for them by name or preset."""
 
-checks = [*map(alarms_as_calibrated, every_choice()), better_than_guessing]
+checks = [alarms_as_calibrated(name) for name in every_choice()]

@@ -8,13 +8,14 @@ import dagster as dg
 Plots = Mapping[str, dg.MarkdownMetadataValue]
 
 
-def evaluation_plots(models: Sequence[Mapping[str, Any]]) -> Plots:
-    """ROC curves and ROC-AUC by month of `models.evaluation.ModelEvaluation` records."""
+def evaluation_plots(evaluation: Mapping[str, Any]) -> Plots:
+    """ROC curves and ROC-AUC by month of a `models.evaluation.Evaluation`, as JSON."""
     from dfp_platform.reports.figures import over_time_chart, roc_chart
 
+    models, device = evaluation["models"], evaluation["device"].replace("_", " ")
     return {
-        "ROC curves": _shown(roc_chart(models), "ROC curves"),
-        "ROC-AUC by month": _shown(over_time_chart(models, "roc_auc", "ROC-AUC"), "ROC-AUC by month"),
+        f"ROC curves, {device}": _shown(roc_chart(models), "ROC curves"),
+        f"ROC-AUC by month, {device}": _shown(over_time_chart(models, "roc_auc", "ROC-AUC"), "ROC-AUC by month"),
     }
 
 

@@ -98,9 +98,11 @@ def summary(
     xgboost: Mapping[str, bytes],
 ) -> Mapping[str, bytes]:
     """One page for people: data, scores over time, latency, parity and checks, named by its lake commit."""
+    from dfp_platform.models.evaluation import EvaluationReport
     from dfp_platform.reports import ReportInputs, describe_dataset, render
 
     data = TrainingData.from_arrow(placed(dataset, places), device="real_device")
+    judged = EvaluationReport.from_json(evaluation["report.json"]).of(*MODELS)
     told = origin(lake.store, lake.ref, "kronodroid_real_device")
     inputs = ReportInputs(
         commit=lake.store.resolve(lake.ref),
@@ -109,7 +111,7 @@ def summary(
         source=told.note or told.source,
         synthetic=told.synthetic,
         dataset=describe_dataset(dataset),
-        evaluation=json.loads(evaluation["report.json"]),
+        evaluation=judged.model_dump(mode="json"),
         latency=json.loads(latency["report.json"]),
         distributions=[_distribution(model, data) for model in (autoencoder, xgboost)],
         parity=[_parity(autoencoder, artifact, data)],

@@ -85,14 +85,15 @@ def _announce(source: str) -> None:
 
 def summarised(lake: Lake, outcome: RunOutcome) -> Summary:
     """Read what a run published back from the lake, and lay its page out for a browser."""
+    from dfp_platform.assets.choices import LINE
     from dfp_platform.ingest.origin import origin
     from dfp_platform.mobile.benchmark import HostLatency
-    from dfp_platform.models.evaluation import Evaluation
+    from dfp_platform.models.evaluation import EvaluationReport
     from dfp_platform.settings import settings
 
     commit = outcome.published_commit or lake.resolve(settings().branch)
     origins = {dataset: origin(lake, commit, dataset) for dataset in DATASETS}
-    evaluation = Evaluation.from_json(lake.read(commit, "models/evaluation/report.json"))
+    evaluation = EvaluationReport.from_json(lake.read(commit, "models/evaluation/report.json")).of(*LINE)
     latency = HostLatency.from_json(lake.read(commit, "reports/host_latency/report.json"))
     return Summary(
         commit=commit,

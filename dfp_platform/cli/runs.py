@@ -104,12 +104,12 @@ def rerun(
 
 
 def train(choices: Choices = None, branch: Branch = None, base: Base = None, as_json: Json = False) -> None:
-    """Train models from the features that are published: the chosen one, or all of the main line and its evaluation."""
+    """Train models from the features that are published, the chosen one or all of the main line, and judge them."""
     from dfp_platform.assets.choices import LINE
 
     told = told_by(choices)
     names = [told.name] if choices or told.name not in LINE else LINE
-    keys = [*(f"models/{name}" for name in names), *(["models/evaluation"] if names[0] in LINE else [])]
+    keys = [*(f"models/{name}" for name in names), "models/evaluation"]
     report(launched(sorted(keys), told, branch=branch, base=base), as_json=as_json)
 
 
@@ -227,9 +227,9 @@ def _dependencies(told: Configuration, *named: str) -> dict[str, tuple[str, ...]
     """What each asset of the main line, of the training asked for and of exactly named assets is made from."""
     from dfp_platform.assets.choices import assets_of, beyond_the_line
 
-    every = dict(code_location.graph().dependencies)
-    exactly = upstream([name.strip("/") for name in named], every)
-    hidden = beyond_the_line() - {*assets_of(told.name), *exactly}
+    every, beyond = dict(code_location.graph().dependencies), beyond_the_line()
+    apart = {asset: [dep for dep in inputs if asset in beyond or dep not in beyond] for asset, inputs in every.items()}
+    hidden = beyond - {*assets_of(told.name), *upstream([name.strip("/") for name in named], apart)}
     return {asset: inputs for asset, inputs in every.items() if asset not in hidden}
 
 

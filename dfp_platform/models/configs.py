@@ -130,3 +130,8 @@ class Configuration(Record):
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether another seed gives another model; trees that see every app and feature leave nothing to chance."""
+        return not isinstance(self.model, TreesConfig)

@@ -1,97 +1,82 @@
-"""Scores of models on the time-ordered test: all of it, over time, by what training has seen, by family."""
+"""Models judged on apps newer than all they were trained on: over time, over seeds, and by what training has seen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from dfp_platform.errors import InputError
+from dfp_platform.errors import CorruptLakeError, InputError
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.metrics import Ranking, average_precision, bootstrap, curves, roc_auc
+from dfp_platform.models.drift_alarm import DriftAlarm, drift_alarm
+from dfp_platform.models.duplicates import Duplicates, duplicates
+from dfp_platform.models.metrics import Ranking, Scored, curves
 from dfp_platform.models.parts import Parts
 from dfp_platform.models.records import Record
+from dfp_platform.models.rejection import Criterion, Rejection, rejection
+from dfp_platform.models.reliability import Reliability, reliability
+from dfp_platform.models.scores import AreasUnderTime, FamilyRecall, Judge, SliceScores, Told
 from dfp_platform.models.weights import Scorer
 
 CURVE_POINTS = 200
 RESAMPLES = 500
 _FIGURE_DIGITS = 6
 
-Interval = tuple[float, float]
 Curve = tuple[tuple[float, float], ...]
 
 
-class SliceScores(Record):
-    """How well a model does on some apps. A figure that the apps cannot give (no malware, no benign app) is ``None``.
-
-    Attributes:
-        name: what the apps have in common, ``2019-11`` or ``unseen packages``.
-        apps: how many; `malware` of them are malware.
-        roc_auc: area under the ROC curve, free of the threshold.
-        roc_auc_interval: its 95 % bootstrap interval, where one was drawn.
-        average_precision: area under the precision-recall curve; its floor is the share of malware.
-        average_precision_interval: as above.
-        f1: harmonic mean of precision and recall at the calibrated threshold.
-        true_positive_rate: share of the malware that raises an alarm.
-        false_positive_rate: share of the benign apps that raise one; calibrated for, but apps drift.
-        alarm_rate: share of all apps that raise one.
-        median_score: drift shows here even where labels are unknown.
-    """
-
-    name: str
-    apps: int
-    malware: int
-    roc_auc: float | None
-    roc_auc_interval: Interval | None = None
-    average_precision: float | None
-    average_precision_interval: Interval | None = None
-    f1: float | None
-    true_positive_rate: float | None
-    false_positive_rate: float | None
-    alarm_rate: float | None
-    median_score: float | None
-
-
-class FamilyRecall(Record):
-    """How many apps of one malware family raise an alarm. `recall` is ``found / apps``."""
-
-    family: str
-    apps: int
-    found: int
-    recall: float
-
-
 class ModelEvaluation(Record):
-    """One model on the test.
+    """One model on the test. Figures and intervals are over all its seeds, see `scores`.
 
     Attributes:
-        model: the model's name.
-        threshold: the calibrated threshold the alarms are counted at.
-        overall: all test apps, with intervals.
-        unseen_packages: test apps whose package occurs nowhere in the past, with intervals.
-        seen_packages: the other test apps; they flatter.
-        months: one entry a calendar month, oldest first.
-        quarters: one entry a quarter.
+        model: the model's name; `kind` is that of its network.
+        threshold: the published model's calibrated threshold; trainings of other seeds have their own.
+        seeds: of the trainings that were judged, the published one first.
+        failed_seeds: seeds whose training failed.
+        identity: of everything that decides this record; an equal one need not be computed again.
+        overall: all test apps.
+        unseen_packages: test apps whose package occurs nowhere in the past; `seen_packages` are the others.
+        unseen_vectors: test apps whose feature vector occurs nowhere in the past; `seen_vectors` are the others.
+        distinct: neither package nor vector is known, and each occurs once: the test without any duplicate.
+        months: one entry a calendar month, oldest first; `quarters` likewise.
+        over_months: areas under the figures of the months; `over_quarters` likewise.
         families: malware families by size, then name.
-        roc: points (false positive rate, recall), at most 200.
-        precision_recall: points (recall, precision), at most 200.
+        roc: points (false positive rate, recall) of the published model, at most 200.
+        precision_recall: points (recall, precision) of the published model, at most 200.
+        reliability: calibration curve of the published model.
+        drift_alarm: from the published model's reconstruction error; None for a model that has none.
+        rejection: what the published model gains where it may leave apps to a person.
     """
 
     model: str
+    kind: str
     threshold: float
+    seeds: tuple[int, ...]
+    failed_seeds: tuple[int, ...] = ()
+    identity: str = ""
     overall: SliceScores
     unseen_packages: SliceScores
     seen_packages: SliceScores
+    unseen_vectors: SliceScores
+    seen_vectors: SliceScores
+    distinct: SliceScores
     months: tuple[SliceScores, ...]
     quarters: tuple[SliceScores, ...]
+    over_months: AreasUnderTime
+    over_quarters: AreasUnderTime
     families: tuple[FamilyRecall, ...]
     roc: Curve
     precision_recall: Curve
+    reliability: Reliability
+    drift_alarm: DriftAlarm | None
+    rejection: Rejection
 
 
 class Evaluation(Record):
-    """All models on the same test apps of one device.
+    """All models of one device on the same test apps.
 
     Attributes:
         device: ``real_device`` or ``emulator``.
@@ -110,147 +95,193 @@ class Evaluation(Record):
     models: tuple[ModelEvaluation, ...]
 
 
-def evaluate(models: Mapping[str, Scorer], data: Parts, *, seed: int, resamples: int = RESAMPLES) -> Evaluation:
+class EvaluationReport(Record):
+    """The evaluations of all devices that models were trained for; they are never mixed.
+
+    Attributes:
+        devices: by name.
+        left_out: models that these apps cannot judge, and why.
+    """
+
+    devices: tuple[Evaluation, ...]
+    left_out: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def found_in(cls, data: bytes | None) -> EvaluationReport | None:
+        """The report in these bytes; None: there are none, or an earlier version of this program wrote them."""
+        try:
+            return cls.from_json(data) if data else None
+        except CorruptLakeError:
+            return None
+
+    @property
+    def models(self) -> dict[str, ModelEvaluation]:
+        """Every model's evaluation, by its name."""
+        return {judged.model: judged for device in self.devices for judged in device.models}
+
+    def of(self, *names: str) -> Evaluation:
+        """The evaluation of the first device that has all these models, of them alone.
+
+        Raises:
+            InputError: there is none, and why.
+        """
+        for device in self.devices:
+            chosen = tuple(judged for judged in device.models if judged.model in names)
+            if len(chosen) == len(names):
+                return device.model_copy(update={"models": chosen})
+        reasons = [f"{name}: {self.left_out[name]}" for name in names if name in self.left_out]
+        raise InputError(
+            f"{' and '.join(names)} were not judged: {'; '.join(reasons) or 'they were not there'}",
+            hint="train them on these tables: dfp train",
+        )
+
+
+def evaluate(
+    models: Mapping[str, Sequence[Scorer]], data: Parts, *, seed: int, resamples: int = RESAMPLES
+) -> Evaluation:
     """Every model on the test slice of `data`; equal inputs give equal records.
 
     Args:
-        models: name → loaded model (see `weights.load_model`).
-        data: apps of one device; the packages of training and calibration tell seen from unseen.
+        models: name → loaded models (see `weights.load_model`) that differ by seed, the published one first.
+        data: apps of one device; training and calibration tell what is known from what is new.
         seed: of the bootstrap resamples.
-        resamples: how many.
+        resamples: how many, over all seeds of a model.
 
     Raises:
         InputError: there is no test app, or it lacks a column that a model was trained on.
     """
-    test = data.test
-    if not len(test):
-        raise InputError("no app is left for the test", hint="take a larger source, or cut the time earlier")
-    past = {*data.training.packages, *data.calibration.packages}
-    seen = np.array([package in past for package in test.packages], dtype=np.bool_)
-    known = test.dates[~np.isnat(test.dates)]
+    judged = [evaluate_model(name, models[name], data, seed=seed, resamples=resamples) for name in sorted(models)]
+    synthetic = any(model.card.synthetic for trained in models.values() for model in trained)
+    return assembled(judged, data, synthetic=synthetic, seed=seed, resamples=resamples)
+
+
+def assembled(
+    judged: Sequence[ModelEvaluation], data: Parts, *, synthetic: bool, seed: int, resamples: int
+) -> Evaluation:
+    """The evaluation of a device out of those of its models. Raises InputError: there is no test app."""
+    dates = _tested(data).dates
+    known = dates[~np.isnat(dates)]
     return Evaluation(
         device=data.device,
-        synthetic=any(model.card.synthetic for model in models.values()),
+        synthetic=synthetic,
         test_from=str(known.min()) if known.size else None,
         resamples=resamples,
         seed=seed,
-        models=tuple(
-            _evaluate_model(name, model, test, seen=seen, seed=seed, resamples=resamples)
-            for name, model in sorted(models.items())
-        ),
+        models=tuple(judged),
     )
 
 
-def _evaluate_model(
-    name: str, model: Scorer, test: TrainingData, *, seen: NDArray[np.bool_], seed: int, resamples: int
+def evaluate_model(
+    name: str, models: Sequence[Scorer], data: Parts, *, seed: int, resamples: int = RESAMPLES, identity: str = ""
 ) -> ModelEvaluation:
-    scores = model.score(test.columns(model.card.features))
-    alarms = model.label(scores).astype(bool)
-
-    def of(title: str, rows: NDArray[np.bool_], *, intervals: bool = False) -> SliceScores:
-        return score_slice(
-            title, test.labels[rows], scores[rows], alarms[rows], seed=seed, resamples=resamples if intervals else 0
-        )
-
-    months = test.dates.astype("datetime64[M]")
-    every = np.ones(len(test), dtype=bool)
-    roc, precision_recall = curves(Ranking.of(test.labels, scores), points=CURVE_POINTS)
+    """One model, which is given once for each seed, the published one first; else as `evaluate`."""
+    test, published = _tested(data), models[0]
+    told = [_told(model, test) for model in models]
+    judge = Judge.of(test.labels, told, resamples=resamples, seed=seed)
+    known = duplicates(test, (data.training, data.calibration))
+    months, over_months = judge.over_time("month", periods(test.dates, quarters=False))
+    quarters, over_quarters = judge.over_time("quarter", periods(test.dates, quarters=True))
+    roc, precision_recall = curves(Ranking.of(test.labels, told[0].scores), points=CURVE_POINTS)
     return ModelEvaluation(
         model=name,
-        threshold=model.card.threshold,
-        overall=of("all", every, intervals=True),
-        unseen_packages=of("unseen packages", ~seen, intervals=True),
-        seen_packages=of("seen packages", seen),
-        months=tuple(of(str(month), months == month) for month in _known(months)),
-        quarters=tuple(
-            of(_quarter_name(quarter), _quarters(months) == quarter) for quarter in _known(_quarters(months))
-        ),
-        families=family_recalls(test.families, test.labels, alarms),
+        kind=published.card.kind,
+        threshold=published.card.threshold,
+        seeds=tuple(model.card.configuration.training.seed for model in models),
+        identity=identity,
+        **_slices(judge, known),
+        months=months,
+        quarters=quarters,
+        over_months=over_months,
+        over_quarters=over_quarters,
+        families=judge.families(test.families),
         roc=_rounded(roc),
         precision_recall=_rounded(precision_recall),
+        reliability=reliability(test.labels, told[0].scores, probability=_tells_probability(published)),
+        drift_alarm=_drift_alarm(published, told[0], data, seed),
+        rejection=_rejection(published, told[0], data),
     )
 
 
-def score_slice(
-    name: str,
-    labels: NDArray[np.int8],
-    scores: NDArray[np.float32],
-    alarms: NDArray[np.bool_],
-    *,
-    seed: int = 0,
-    resamples: int = 0,
-) -> SliceScores:
-    """Figures of one slice; arrays of shape ``(apps,)``, possibly empty or of one label only.
+def periods(dates: NDArray[np.datetime64], *, quarters: bool) -> list[tuple[str, NDArray[np.int64]]]:
+    """Name and rows of each month or quarter, oldest first; rows without a date are in none.
 
     Args:
-        name: the slice's name.
-        labels: 1 is malware.
-        scores: more is more suspicious.
-        alarms: whether the score is above the threshold.
-        seed: of the resamples.
-        resamples: bootstrap resamples for the intervals; 0 draws none.
+        dates: of the apps, days or NaT.
     """
-    ranking = Ranking.of(labels, scores)
-    counts = ranking.counts()
-    area_interval, precision_interval = (
-        bootstrap(ranking, resamples=resamples, seed=seed) if resamples else (None, None)
+    months = dates.astype("datetime64[M]")
+    starts = months - (months.astype(np.int64) % 3).astype("timedelta64[M]") if quarters else months
+    found = np.unique(starts[~np.isnat(starts)])
+    return [(_quarter_name(start) if quarters else str(start), np.flatnonzero(starts == start)) for start in found]
+
+
+def _tested(data: Parts) -> TrainingData:
+    if not len(data.test):
+        raise InputError("no app is left for the test", hint="take a larger source, or cut the time earlier")
+    return data.test
+
+
+def _told(model: Scorer, apps: TrainingData) -> Told:
+    answer = model.answer(apps.columns(model.card.features))
+    return Told(answer.scores, model.label(answer.scores).astype(bool), answer.errors)
+
+
+def _slices(judge: Judge, known: Duplicates) -> dict[str, Any]:
+    masks = {
+        "overall": ("all", np.ones_like(known.packages)),
+        "unseen_packages": ("unseen packages", ~known.packages),
+        "seen_packages": ("seen packages", known.packages),
+        "unseen_vectors": ("unseen vectors", ~known.vectors),
+        "seen_vectors": ("seen vectors", known.vectors),
+        "distinct": ("no duplicates", known.distinct),
+    }
+    return {field: judge.slice(name, np.flatnonzero(mask)) for field, (name, mask) in masks.items()}
+
+
+def _tells_probability(model: Scorer) -> bool:
+    return model.card.kind in ("detector", "xgboost")
+
+
+def _drift_alarm(model: Scorer, told: Told, data: Parts, seed: int) -> DriftAlarm | None:
+    if told.errors is None or not len(data.calibration):
+        return None
+    past, test = _told(model, data.calibration), data.test
+    assert past.errors is not None
+    months = [
+        (name, told.errors[rows], _f1(test.labels[rows], told.alarms[rows]))
+        for name, rows in periods(test.dates, quarters=False)
+    ]
+    return drift_alarm(past.errors, months, usual_f1=_f1(data.calibration.labels, past.alarms), seed=seed)
+
+
+def _f1(labels: NDArray[np.int8], alarms: NDArray[np.bool_]) -> float | None:
+    rows = np.arange(len(labels), dtype=np.int64)
+    measured = Scored.of(rows, labels, alarms.astype(np.float32), alarms).figures()
+    return None if np.isnan(measured[2]) else float(measured[2])
+
+
+def _rejection(model: Scorer, told: Told, data: Parts) -> Rejection:
+    past = _told(model, data.calibration if len(data.calibration) else data.test)
+    criterion: Criterion = "nearness to the threshold"
+    if told.errors is not None and _tells_probability(model):
+        criterion = "reconstruction error"
+    return rejection(
+        criterion,
+        _doubts(criterion, past, model.card.threshold),
+        _doubts(criterion, told, model.card.threshold),
+        labels=data.test.labels,
+        alarms=told.alarms,
     )
-    malware = labels == 1
-    found, false = int(alarms[malware].sum()), int(alarms[~malware].sum())
-    missed = int(malware.sum()) - found
-    return SliceScores(
-        name=name,
-        apps=len(labels),
-        malware=int(malware.sum()),
-        roc_auc=_figure(roc_auc(*counts)),
-        roc_auc_interval=_interval(area_interval),
-        average_precision=_figure(average_precision(*counts)),
-        average_precision_interval=_interval(precision_interval),
-        f1=_share(2 * found, 2 * found + false + missed) if malware.any() else None,
-        true_positive_rate=_share(found, int(malware.sum())),
-        false_positive_rate=_share(false, int((~malware).sum())),
-        alarm_rate=_share(int(alarms.sum()), len(alarms)),
-        median_score=_figure(float(np.median(scores))) if len(scores) else None,
-    )
 
 
-def family_recalls(families: NDArray, labels: NDArray[np.int8], alarms: NDArray[np.bool_]) -> tuple[FamilyRecall, ...]:
-    """Recall of every named family of malware, the largest first (benign rows that bear a family are left out)."""
-    malware = labels == 1
-    recalls = []
-    for family in sorted(set(families[malware]) - {""}):
-        members = alarms[malware & (families == family)]
-        found = int(members.sum())
-        share = round(found / len(members), _FIGURE_DIGITS)
-        recalls.append(FamilyRecall(family=family, apps=len(members), found=found, recall=share))
-    return tuple(sorted(recalls, key=lambda entry: (-entry.apps, entry.family)))
-
-
-def _known(periods: NDArray) -> NDArray:
-    return np.unique(periods[~np.isnat(periods)])
-
-
-def _quarters(months: NDArray) -> NDArray:
-    """First month of each month's quarter."""
-    return months - (months.astype(np.int64) % 3).astype("timedelta64[M]")
+def _doubts(criterion: Criterion, told: Told, threshold: float) -> NDArray[np.float64]:
+    if criterion == "reconstruction error" and told.errors is not None:
+        return told.errors.astype(np.float64)
+    return -np.abs(told.scores.astype(np.float64) - threshold)
 
 
 def _quarter_name(first_month: np.datetime64) -> str:
     year, month = str(first_month).split("-")
     return f"{year}-Q{(int(month) + 2) // 3}"
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, _FIGURE_DIGITS) if whole else None
-
-
-def _figure(value: float | None) -> float | None:
-    """Six digits: beyond them lies the order of summation."""
-    return None if value is None else round(value, _FIGURE_DIGITS)
-
-
-def _interval(pair: Interval | None) -> Interval | None:
-    return None if pair is None else (round(pair[0], _FIGURE_DIGITS), round(pair[1], _FIGURE_DIGITS))
 
 
 def _rounded(points: list[tuple[float, float]]) -> Curve:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
 from dfp_platform.lake.interface import Lake
-from dfp_platform.resources.dagster_internals import Graph, latest_data_versions, latest_inputs, report_materialization
+from dfp_platform.resources.dagster_internals import (
+    NEVER_MADE,
+    Graph,
+    latest_data_versions,
+    latest_inputs,
+    report_materialization,
+)
 from dfp_platform.resources.dagster_partitions import Span, latest_partition_versions
 from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.lineage import lineage_at
@@ -55,7 +62,7 @@ def tell_truth(
         ):
             continue
         lineage = lineage_at(lake, head, asset)
-        if not contradicted and lineage.get("inputs", inputs[asset]) == inputs[asset]:
+        if not contradicted and _made_from(lineage, shown, unknown=inputs[asset]) == inputs[asset]:
             continue
         report_materialization(
             instance,
@@ -123,10 +130,19 @@ def lineage_of_partitions(lake: Lake, ref: str, asset: str, partitions: Sequence
 
 def _inputs(lineage: Mapping[str, Any], shown: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int | None]]:
     """Version and event of each input; the event only where the page still shows that version."""
-    recorded: Mapping[str, str] = lineage.get("inputs", {})
     return {
         dep: (version, shown[dep][1] if dep in shown and shown[dep][0] == version else None)
-        for dep, version in recorded.items()
+        for dep, version in _made_from(lineage, shown).items()
+    }
+
+
+def _made_from(
+    lineage: Mapping[str, Any], shown: Mapping[str, Any], *, unknown: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Version of each recorded input as its page tells it, also of one that was not there; `unknown` if none is."""
+    return {
+        dep: content or (ABSENT if dep in shown else NEVER_MADE)
+        for dep, content in lineage.get("inputs", unknown).items()
     }
 
 

@@ -15,6 +15,7 @@ from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
     INPUT_DATA_VERSION_TAG_PREFIX,
     get_input_data_version_tag,
     get_input_event_pointer_tag,
@@ -31,6 +32,9 @@ from dagster._utils.warnings import disable_dagster_warnings
 
 LOCAL = "lake/local"
 """Metadata of a check spec: it looks at ``rows`` or ``partitions`` one by one: what passed apart passes together."""
+
+NEVER_MADE = DEFAULT_DATA_VERSION.value
+"""What Dagster records as the version of an input that was never materialized."""
 
 ASSET_JOB = "__ASSET_JOB"
 """The implicit job that materializes any selection of assets."""

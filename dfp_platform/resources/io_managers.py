@@ -54,12 +54,9 @@ class ObjectsIOManager(LakeIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         asset = path_of(context.asset_key)
-        store, ref = self.lake.store, self.lake.ref
-        files = {
-            found.path.removeprefix(f"{asset}/"): store.read(ref, found.path) for found in store.list(ref, f"{asset}/")
-        }
+        files = self.lake.files(asset)
         if not files:
-            raise _absent(asset, ref)
+            raise _absent(asset, self.lake.ref)
         return self.from_files(files)
 
 

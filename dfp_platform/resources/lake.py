@@ -90,6 +90,11 @@ class LakeResource(dg.ConfigurableResource):
         """Content id of an asset on the branch; empty if it is not there."""
         return content_at(self._lake, self.ref, asset)
 
+    def files(self, asset: str) -> dict[str, bytes]:
+        """The files of an asset on the branch, by their names below its path; empty if nothing is there."""
+        found = [stat.path for stat in self._lake.list(self.ref, f"{asset}/")]
+        return {path.removeprefix(f"{asset}/"): self._lake.read(self.ref, path) for path in found}
+
     def write(self, context: dg.OutputContext, files: Mapping[str, Content]) -> CommitId:
         """Put the files of an output's asset on the branch in one commit, instead of what lay there before."""
         asset = path_of(context.asset_key)

@@ -100,14 +100,14 @@ def test_a_table_of_the_past_alone_trains_and_cannot_be_judged(data: TrainingDat
     past = data.take(~data.future)
     model = load_model(trained("ae_small", past).files)
     with pytest.raises(InputError, match="no app is left for the test"):
-        evaluate({"ae_small": model}, past, seed=1)
+        evaluate({"ae_small": [model]}, past, seed=1)
 
 
 def test_a_month_without_malware_has_alarms_and_no_areas(data: TrainingData) -> None:
     labels = data.labels.copy()
     labels[data.dates.astype("datetime64[M]") == np.datetime64("2019-04")] = 0
     clean = with_arrays(data, labels=labels)
-    months = evaluate({"m": load_model(trained("ae_small", data).files)}, clean, seed=1).models[0].months
+    months = evaluate({"m": [load_model(trained("ae_small", data).files)]}, clean, seed=1).models[0].months
     april = next(month for month in months if month.name == "2019-04")
     assert (april.malware, april.roc_auc, april.true_positive_rate, april.f1) == (0, None, None, None)
     assert april.false_positive_rate is not None

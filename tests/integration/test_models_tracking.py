@@ -59,7 +59,7 @@ def runs(client, key):
 
 
 def test_the_run_leads_back_to_its_inputs_and_says_how_good_it_is(client, home, data, trained):
-    evaluation = evaluate({"xgboost": load_model(trained.files)}, data, seed=1).models[0]
+    evaluation = evaluate({"xgboost": [load_model(trained.files)]}, data, seed=1).models[0]
     run = client.get_run(track(trained, home, key="r1/xgboost", metrics=headline_figures(evaluation)))
     assert run.info.status == "FINISHED"
     assert {name: run.data.tags[name] for name in TAGS} == TAGS

@@ -113,7 +113,7 @@ def test_scores_lie_within_0_and_1_and_errors_tell_how_far_an_app_is(data, prese
 
 
 def test_it_tells_made_malware_from_made_benign_apps(data, preset, trained):
-    overall = evaluate({preset: load_model(trained.files)}, data, seed=1).models[0].overall
+    overall = evaluate({preset: [load_model(trained.files)]}, data, seed=1).models[0].overall
     assert overall.roc_auc > 0.9
 
 
@@ -261,7 +261,7 @@ def test_labels_of_which_there_is_one_cannot_be_learnt(data, preset):
 def test_the_seeded_sample_trains_both_models_with_their_defaults():
     data = TrainingData.from_arrow(sample_table(2_500))
     models = {
-        preset: load_model(train(data, resolve({"model": preset}), synthetic=True, progress=False).files)
+        preset: [load_model(train(data, resolve({"model": preset}), synthetic=True, progress=False).files)]
         for preset in ("ae_small", "xgboost")
     }
     evaluation = evaluate(models, data, seed=7)
@@ -273,7 +273,7 @@ def test_the_seeded_sample_trains_both_models_with_their_defaults():
 def test_on_real_apps_the_scores_are_those_measured_before():
     data = TrainingData.from_arrow(real_table())
     models = {
-        preset: load_model(train(data, resolve({"model": preset}), progress=False).files)
+        preset: [load_model(train(data, resolve({"model": preset}), progress=False).files)]
         for preset in ("ae_small", "xgboost")
     }
     autoencoder, reference = evaluate(models, data, seed=7).models

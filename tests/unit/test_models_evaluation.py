@@ -11,8 +11,11 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from dfp_platform.errors import InputError
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.evaluation import Evaluation, evaluate, score_slice
+from dfp_platform.models.evaluation import Evaluation, evaluate
+from dfp_platform.models.scores import Judge, Told
+from dfp_platform.models.weights import Answer
 from tests.apps import tiny_table
+from tests.configured import tiny
 
 
 @dataclass
@@ -20,15 +23,26 @@ class FirstFeature:
     """A scorer that needs no training: the logarithm of the first feature."""
 
     features: tuple[str, ...]
-    threshold: float = 4.5
+    threshold: float = 4.5 / 5.5
     synthetic: bool = False
+    seed: int = 7
+    kind: str = "xgboost"
+    errors: bool = False
 
     @property
     def card(self):
-        return SimpleNamespace(name="first", features=self.features, threshold=self.threshold, synthetic=self.synthetic)
+        return SimpleNamespace(
+            name="first",
+            kind=self.kind,
+            features=self.features,
+            threshold=self.threshold,
+            synthetic=self.synthetic,
+            configuration=tiny("ae_small", f"training.seed={self.seed}"),
+        )
 
-    def score(self, matrix):
-        return np.log1p(matrix[:, 0])
+    def answer(self, matrix):
+        scores = np.log1p(matrix[:, 0]).astype(np.float32)
+        return Answer(scores / (1 + scores), scores if self.errors else None)
 
     def label(self, scores):
         return (scores > self.threshold).astype(np.int8)
@@ -41,7 +55,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def evaluation(data):
-    return evaluate({"first": FirstFeature(data.features)}, data, seed=5)
+    return evaluate({"first": [FirstFeature(data.features)]}, data, seed=5)
 
 
 def test_the_overall_figures_are_those_of_scikit_learn_on_the_future_apps_only(data, evaluation):
@@ -84,12 +98,12 @@ def test_a_benign_app_that_bears_a_family_is_no_member_of_it(data):
     families = data.families.copy()
     families[data.labels == 0] = "Nonsense"
     mislabelled = TrainingData(**{name: getattr(data, name) for name in data.__slots__} | {"families": families})
-    found = evaluate({"first": FirstFeature(data.features)}, mislabelled, seed=5).models[0].families
+    found = evaluate({"first": [FirstFeature(data.features)]}, mislabelled, seed=5).models[0].families
     assert "Nonsense" not in {entry.family for entry in found}
 
 
 def test_equal_inputs_give_equal_bytes_and_the_bytes_read_back(data, evaluation):
-    again = evaluate({"first": FirstFeature(data.features)}, data, seed=5)
+    again = evaluate({"first": [FirstFeature(data.features)]}, data, seed=5)
     assert again.to_json() == evaluation.to_json()
     assert Evaluation.from_json(evaluation.to_json()) == evaluation
 
@@ -104,7 +118,7 @@ def test_a_test_of_one_label_gives_counts_and_no_areas(data, label):
     labels = data.labels.copy()
     labels[data.future] = label
     single = TrainingData(**{name: getattr(data, name) for name in data.__slots__} | {"labels": labels})
-    model = evaluate({"first": FirstFeature(data.features)}, single, seed=5).models[0]
+    model = evaluate({"first": [FirstFeature(data.features)]}, single, seed=5).models[0]
     assert (model.overall.roc_auc, model.overall.roc_auc_interval, model.overall.average_precision) == (None,) * 3
     assert (model.overall.true_positive_rate is None) == (label == 0)
     assert (model.overall.false_positive_rate is None) == (label == 1)
@@ -113,7 +127,9 @@ def test_a_test_of_one_label_gives_counts_and_no_areas(data, label):
 
 
 def test_an_empty_slice_has_no_figures():
-    empty = score_slice("none", np.empty(0, np.int8), np.empty(0, np.float32), np.empty(0, bool), resamples=10)
+    nothing = Told(np.empty(0, np.float32), np.empty(0, bool), None)
+    judge = Judge.of(np.empty(0, np.int8), [nothing], resamples=10, seed=0)
+    empty = judge.slice("none", np.empty(0, np.int64))
     assert (empty.apps, empty.malware) == (0, 0)
     assert {empty.roc_auc, empty.f1, empty.true_positive_rate, empty.alarm_rate, empty.median_score} == {None}
 
@@ -122,23 +138,23 @@ def test_apps_without_a_date_count_overall_and_in_no_month(data):
     dates = data.dates.copy()
     dates[-10:] = np.datetime64("NaT")
     undated = TrainingData(**{name: getattr(data, name) for name in data.__slots__} | {"dates": dates})
-    model = evaluate({"first": FirstFeature(data.features)}, undated, seed=5).models[0]
+    model = evaluate({"first": [FirstFeature(data.features)]}, undated, seed=5).models[0]
     assert model.overall.apps - sum(part.apps for part in model.months) == 10
 
 
 def test_generated_apps_mark_the_evaluation(data, evaluation):
     assert not evaluation.synthetic
-    assert evaluate({"first": FirstFeature(data.features, synthetic=True)}, data, seed=5).synthetic
+    assert evaluate({"first": [FirstFeature(data.features, synthetic=True)]}, data, seed=5).synthetic
 
 
 def test_a_model_of_other_columns_is_refused(data):
     with pytest.raises(InputError, match="other feature columns"):
-        evaluate({"first": FirstFeature(("sys_of_another_table",))}, data, seed=5)
+        evaluate({"first": [FirstFeature(("sys_of_another_table",))]}, data, seed=5)
 
 
 def test_a_model_of_some_columns_is_judged_by_those_in_its_own_order(data):
     some = (data.features[4], data.features[1])
-    model = evaluate({"first": FirstFeature(some)}, data, seed=5).models[0]
+    model = evaluate({"first": [FirstFeature(some)]}, data, seed=5).models[0]
     scores = np.log1p(data.test.matrix[:, 4])
     assert model.overall.roc_auc == pytest.approx(roc_auc_score(data.test.labels, scores), abs=1e-6)
 

@@ -15,8 +15,11 @@ import pytest
 
 from dfp_platform.mobile.benchmark import HostLatency, LatencyRow, Machine
 from dfp_platform.mobile.parity import Parity
-from dfp_platform.models.evaluation import Evaluation, ModelEvaluation, family_recalls, score_slice
+from dfp_platform.models.evaluation import Evaluation, ModelEvaluation
 from dfp_platform.models.metrics import Ranking, curves
+from dfp_platform.models.rejection import rejection
+from dfp_platform.models.reliability import reliability
+from dfp_platform.models.scores import Judge, Told
 from dfp_platform.reports import ReportInputs, render, score_distribution
 from dfp_platform.reports.page import recall_at
 from dfp_platform.schemas import Verdict
@@ -36,24 +39,34 @@ DATASET = {
 
 def one_model(name: str, separation: float, labels: np.ndarray, months: np.ndarray) -> ModelEvaluation:
     scores = (np.random.default_rng(3).normal(size=len(labels)) + separation * labels).astype(np.float32)
-    alarms = scores > 1
-    everything = np.ones(len(labels), bool)
-
-    def of(title: str, rows: np.ndarray, resamples: int = 0):
-        return score_slice(title, labels[rows], scores[rows], alarms[rows], seed=0, resamples=resamples)
-
+    alarms, none = scores > 1, np.empty(0, np.int64)
+    judge = Judge.of(labels, [Told(scores, alarms, None)], resamples=20, seed=0)
     roc, precision_recall = curves(Ranking.of(labels, scores), points=50)
+    parts = [(str(month), np.flatnonzero(months == month)) for month in np.unique(months)]
+    by_month, over_months = judge.over_time("month", parts)
+    every = np.arange(len(labels))
+    doubts = -np.abs(scores.astype(np.float64) - 1)
     return ModelEvaluation(
         model=name,
+        kind="xgboost",
         threshold=1.0,
-        overall=of("all", everything, 20),
-        unseen_packages=of("unseen packages", everything, 20),
-        seen_packages=of("seen packages", ~everything),
-        months=tuple(of(str(month), months == month) for month in np.unique(months)),
+        seeds=(7,),
+        overall=judge.slice("all", every),
+        unseen_packages=judge.slice("unseen packages", every),
+        seen_packages=judge.slice("seen packages", none),
+        unseen_vectors=judge.slice("unseen vectors", every),
+        seen_vectors=judge.slice("seen vectors", none),
+        distinct=judge.slice("no duplicates", every),
+        months=by_month,
         quarters=(),
-        families=family_recalls(np.where(labels == 1, "<b>boxer", ""), labels, alarms),
+        over_months=over_months,
+        over_quarters=judge.over_time("quarter", [])[1],
+        families=judge.families(np.where(labels == 1, "<b>boxer", "")),
         roc=tuple(roc),
         precision_recall=tuple(precision_recall),
+        reliability=reliability(labels, 1 / (1 + np.exp(-scores)), probability=True),
+        drift_alarm=None,
+        rejection=rejection("nearness to the threshold", doubts, doubts, labels=labels, alarms=alarms),
     )
 
 
