@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from dfp_platform.assets import evaluation, features, mobile, models, raw, reports, tables
+from dfp_platform.assets import evaluation, features, label_budget, mobile, models, raw, reports, tables
 from dfp_platform.assets.raw_on_spark import ingest_on_spark
 from dfp_platform.publishing.executor import publishing
 from dfp_platform.publishing.job import publish_job
@@ -48,7 +48,7 @@ def compose() -> dg.Definitions:
         description="Tables by month: for backfills, each of which is one run over the months that are chosen.",
     )
     return dg.Definitions(
-        assets=[*line, *models.beyond, *mobile.beyond],
+        assets=[*line, *models.beyond, *mobile.beyond, *label_budget.beyond],
         asset_checks=[check for room in _ROOMS for check in room.checks],
         jobs=[main_line, months, ingest_on_spark, publish_job, maintain_job],
         schedules=[maintain_weekly],

@@ -16,6 +16,9 @@ PINNED = {("model", "kind"), ("data", "device")}
 LINE = tuple(FIRST_NAMES.values())
 """Models of the main line, which every run makes; the others are made where they are asked for."""
 
+LABEL_BUDGET = "models/label_budget"
+"""The asset that tells what labels buy."""
+
 DEVICES = ("real_device", "emulator")
 
 
@@ -37,8 +40,8 @@ def is_network(name: str) -> bool:
 
 
 def beyond_the_line() -> set[str]:
-    """Assets that are made only where their model is asked for."""
-    return {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
+    """Assets that are made only where they, or their model, are asked for."""
+    return {LABEL_BUDGET} | {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
 
 
 def wanted(choices: Mapping[str, Any]) -> Configuration:

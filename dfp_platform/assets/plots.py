@@ -19,6 +19,19 @@ def evaluation_plots(evaluation: Mapping[str, Any]) -> Plots:
     }
 
 
+def leaderboard_plots(evaluation: Mapping[str, Any]) -> Plots:
+    """Areas under the months and F1 by quarter of a `models.evaluation.Evaluation`, as JSON."""
+    from dfp_platform.reports.figures import over_time_chart
+    from dfp_platform.reports.leaderboard import areas_chart, styled
+
+    models, device = styled(evaluation["models"]), evaluation["device"].replace("_", " ")
+    by_quarter = over_time_chart(models, "f1", "F1", period="quarter")
+    return {
+        f"AUT, {device}": _shown(areas_chart(models), "areas under the months"),
+        f"F1 by quarter, {device}": _shown(by_quarter, "F1 by quarter"),
+    }
+
+
 def latency_plot(rows: Sequence[Mapping[str, Any]]) -> Plots:
     """Latency bars of `mobile.benchmark.LatencyRow` records."""
     from dfp_platform.reports.figures import latency_chart

@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from dfp_platform.assets.choices import LABEL_BUDGET
 from dfp_platform.assets.models import MODELS, TRAINING
-from dfp_platform.assets.plots import latency_plot
+from dfp_platform.assets.plots import latency_plot, leaderboard_plots
 from dfp_platform.ingest import origin
 from dfp_platform.models.data import TrainingData, placed
 from dfp_platform.publishing.evidence import verdicts_so_far
@@ -65,6 +66,31 @@ def measured_quietly(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"figure": max(row.noise for row in rows), "limit": NOISE_LIMIT},
     )
+
+
+@dg.asset(
+    key=["reports", "leaderboard"],
+    ins={"evaluation": dg.AssetIn(["models", "evaluation"])},
+    deps=[LABEL_BUDGET.split("/")],
+    io_manager_key="report",
+    group_name="reports",
+    code_version="1",
+    kinds={"html"},
+)
+def leaderboard(
+    context: dg.AssetExecutionContext, lake: LakeResource, evaluation: Mapping[str, bytes]
+) -> Mapping[str, bytes]:
+    """Every model that stands on the branch, ranked by how it keeps over time."""
+    from dfp_platform.reports.leaderboard import render_leaderboard, rows, verdict
+
+    report = json.loads(evaluation["report.json"])
+    labels = lake.files(LABEL_BUDGET).get("report.json")
+    budgets = json.loads(labels)["curves"] if labels else []
+    page = render_leaderboard(report, commit=lake.store.resolve(lake.ref), budgets=budgets)
+    for device in report["devices"]:
+        context.add_output_metadata({f"verdict, {device['device'].replace('_', ' ')}": verdict(device["models"])})
+        context.add_output_metadata(leaderboard_plots(device))
+    return {"index.html": page, "report.json": json.dumps(rows(report), indent=1, sort_keys=True).encode()}
 
 
 @dg.asset(
@@ -141,5 +167,5 @@ def _parity(model: Mapping[str, bytes], artifact: Mapping[str, bytes], data: Tra
     return held.model_dump(mode="json")
 
 
-assets = [host_latency, summary]
+assets = [host_latency, leaderboard, summary]
 checks = [measured_quietly]

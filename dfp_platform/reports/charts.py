@@ -121,6 +121,28 @@ def bar_chart(
     return Chart(_svg(frame, title, parts), tuple(layers))
 
 
+def interval_chart(
+    rows: Sequence[tuple[str, str, float | None, tuple[float, float] | None]], *, x: Axis, title: str
+) -> Chart:
+    """Horizontal bars, each with its interval: name, style class, value (None: no bar) and interval."""
+    left = 24 + int(max((len(name) for name, *_ in rows), default=0) * 7)
+    frame = Frame(x, Axis("", 0, 1, ()), width=WIDE, height=TOP + BOTTOM + (ROW + 4) * len(rows), left=left)
+    parts = [*_axes(frame)]
+    for index, (name, style, value, interval) in enumerate(rows):
+        top = TOP + 4 + index * (ROW + 4)
+        parts.append(_text(left - 8, top + 12, name, "end", ""))
+        if value is None:
+            parts.append(_text(left + 6, top + 12, "too few apps", "start", "small"))
+            continue
+        told = f"{name}: {value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+        parts.append(_rect(left, top, frame.across(value) - left, ROW - 4, style, told))
+        if interval:
+            low, high, middle = frame.across(interval[0]), frame.across(interval[1]), top + (ROW - 4) / 2
+            parts.append(_line(low, middle, high, middle, "whisker"))
+            parts += [_line(end, middle - 4, end, middle + 4, "whisker") for end in (low, high)]
+    return Chart(_svg(frame, title, parts))
+
+
 def _series(frame: Frame, series: Series) -> Iterable[str]:
     for run in _runs(series.points):
         if len(run) > 1:

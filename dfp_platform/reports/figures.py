@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from dfp_platform.reports.axes import Axis, linear_axis, log_axis, share_axis
 from dfp_platform.reports.charts import Chart, Series, bar_chart, column_chart, histogram, line_chart
@@ -19,7 +19,7 @@ PERCENTILES = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"))
 
 def model_style(position: int) -> str:
     """The style class of the model at this position of the evaluation."""
-    return f"model-{position % 4}"
+    return f"model-{position % 8}"
 
 
 def by_period(months: Sequence[Json], device: str) -> tuple[str, list[Json]]:
@@ -49,7 +49,7 @@ def apps_chart(period: str, counts: Sequence[Json], device: str) -> Chart:
 def malware_share_chart(period: str, counts: Sequence[Json], device: str) -> Chart:
     """Share of malware of one device by period: where it jumps, a model learns the date."""
     points = [(float(i), entry["malware"] / (entry["benign"] + entry["malware"])) for i, entry in enumerate(counts)]
-    x = _time_axis([entry["name"] for entry in counts], f"{period} of the newest file")
+    x = names_axis([entry["name"] for entry in counts], f"{period} of the newest file")
     y = _room_for([share for _, share in points], "share of malware")
     series = [Series("share of malware", "malware", points, markers=True)]
     return line_chart(series, x=x, y=y, title=f"Share of malware by {period}, {device}")
@@ -70,15 +70,17 @@ def precision_recall_chart(models: Sequence[Json]) -> Chart:
     return line_chart(series, x=share_axis("recall"), y=share_axis("precision"), title="Precision and recall")
 
 
-def over_time_chart(models: Sequence[Json], figure: str, label: str) -> Chart:
-    """One figure of every model month by month; a month that cannot give it is a gap."""
-    names = [entry["name"] for entry in models[0]["months"]] if models else []
+def over_time_chart(
+    models: Sequence[Json], figure: str, label: str, *, period: Literal["month", "quarter"] = "month"
+) -> Chart:
+    """One figure of every model period by period; a period that cannot give it is a gap."""
+    names = [entry["name"] for entry in models[0][f"{period}s"]] if models else []
     series = [
-        Series(m["model"], model_style(i), [(float(j), e[figure]) for j, e in enumerate(m["months"])], markers=True)
+        Series(m["model"], model_style(i), [(float(j), e[figure]) for j, e in enumerate(m[f"{period}s"])], markers=True)
         for i, m in enumerate(models)
     ]
     y = _room_for([y for one in series for _, y in one.points if y is not None], label)
-    return line_chart(series, x=_time_axis(names, "month of the newest file"), y=y, title=f"{label} by month")
+    return line_chart(series, x=names_axis(names, f"{period} of the newest file"), y=y, title=f"{label} by {period}")
 
 
 def distribution_chart(spread: Json) -> Chart:
@@ -130,7 +132,7 @@ def _exact_axis(label: str, low: float, high: float) -> Axis:
     return Axis(label, low, high, tuple(tick for tick in wide.ticks if low <= tick[0] <= high))
 
 
-def _time_axis(names: Sequence[str], label: str) -> Axis:
+def names_axis(names: Sequence[str], label: str) -> Axis:
     """One place a name, from left to right; about eight of them written out."""
     every = max(1, -(-len(names) // 8))
     ticks: list[tuple[float, Any]] = [(float(i), name) for i, name in enumerate(names) if i % every == 0]

@@ -1,4 +1,4 @@
-"""The words of the report."""
+"""The words of the pages."""
 
 from __future__ import annotations
 
@@ -30,3 +30,19 @@ GLOSSARY: Mapping[str, str] = {
     "Lake commit": "One id that names every table, model and file this page was made from.",
     "Synthetic": "Generated apps of the right shape. Good for trying the platform, meaningless about malware.",
 }
+
+OVER_TIME: Mapping[str, str] = {
+    "AUT": "Area under time: the mean of a figure over the months of the test, each pair of neighbours averaged. A "
+    "model that begins well and decays has a low one. (Pendlebury et al., TESSERACT, 2019)",
+    "Seeds": "Trainings that differ by nothing but chance. A figure is their mean; an interval covers chance and the "
+    "apps that happen to be in the test.",
+    "10 % malware": "The figure as if one app of ten were malware, nearer to what an app store sees.",
+    "No duplicates": "Test apps whose package and whose whole feature vector the training has not met, each once.",
+    "Calibration curve": "How many apps of a score turn out to be malware. On the diagonal a score is a probability; "
+    "the calibration error is the mean distance from it.",
+    "Drift alarm": "Months whose apps are harder to reproduce than those of the past were. It needs no labels. Its "
+    "lead is the time from the first true alarm to the month in which the model first fails.",
+    "Rejection": "Apps in doubt are left to a person: those reproduced worst, or those nearest to the threshold.",
+    "Label budget": "Each quarter the most doubtful apps are labelled and learnt; the curve tells what that buys.",
+}
+"""Words of judging models over time."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from dfp_platform.reports import figures
 from dfp_platform.reports.glossary import GLOSSARY
 from dfp_platform.reports.inputs import Json, ReportInputs
+from dfp_platform.reports.templates import STYLE_SHEET, environment
 from dfp_platform.schemas import Verdict
 
 LOW_FALSE_POSITIVES = 0.01
 FAMILIES_SHOWN = 12
-_HOME = Path(__file__).parent
 
 
 def render(inputs: ReportInputs) -> bytes:
@@ -22,19 +21,7 @@ def render(inputs: ReportInputs) -> bytes:
     Raises:
         KeyError: a record lacks a field that its room promises.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HOME),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=_count, time=_time, figure=_figure, percent=_percent, interval=_interval, size=_size
-    )
-    template = environment.get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     return (template.render(inputs=inputs, **_parts(inputs)).rstrip() + "\n").encode()
 
 
@@ -52,7 +39,7 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "verdicts": _by_asset(inputs.verdicts),
         "passed": sum(verdict.passed for verdict in inputs.verdicts),
         "families": _families(models),
-        "style_sheet": (_HOME / "page.css").read_text(encoding="utf-8"),
+        "style_sheet": STYLE_SHEET.read_text(encoding="utf-8"),
         "glossary": GLOSSARY,
         "charts": _charts(inputs),
     }
@@ -119,37 +106,3 @@ def _families(models: Sequence[Json]) -> list[dict[str, Any]]:
 
 def _latencies(inputs: ReportInputs) -> Sequence[Json]:
     return inputs.latency["rows"] if inputs.latency else ()
-
-
-def _count(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _time(value: float) -> str:
-    """A duration in whatever unit its column names."""
-    return f"{value:,.1f}"
-
-
-def _figure(value: float | None, digits: int = 3) -> str:
-    """A figure, where "1.000" is kept for what is exactly one."""
-    if value is None:
-        return "–"
-    nearly = 1 - 10.0**-digits
-    return (
-        f">\u00a0{nearly:.{digits}f}"
-        if nearly < value < 1 and f"{value:.{digits}f}".startswith("1")
-        else f"{value:.{digits}f}"
-    )
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
-
-
-def _interval(pair: Sequence[float] | None) -> str:
-    return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
-
-
-def _size(value: int) -> str:
-    """Bytes, in decimal units."""
-    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"

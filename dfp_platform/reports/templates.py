@@ -1,0 +1,68 @@
+"""What all pages share: the template engine, how figures are written, the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HOME = Path(__file__).parent
+STYLE_SHEET = _HOME / "page.css"
+
+
+def environment(**filters: Callable[[Any], str]) -> Environment:
+    """Templates of this folder; a name that nobody has set is an error, and what is written is escaped.
+
+    Args:
+        filters: of one page alone, by name.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(_HOME),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        count=_count, time=_time, figure=_figure, percent=_percent, interval=_interval, size=_size, **filters
+    )
+    return made
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _time(value: float) -> str:
+    """A duration in whatever unit its column names."""
+    return f"{value:,.1f}"
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    """A figure, where "1.000" is kept for what is exactly one."""
+    if value is None:
+        return "–"
+    nearly = 1 - 10.0**-digits
+    return (
+        f">\u00a0{nearly:.{digits}f}"
+        if nearly < value < 1 and f"{value:.{digits}f}".startswith("1")
+        else f"{value:.{digits}f}"
+    )
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def _interval(pair: Sequence[float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
+
+
+def _size(value: int) -> str:
+    """Bytes, in decimal units."""
+    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
