@@ -86,7 +86,7 @@ def leaderboard(
     report = json.loads(evaluation["report.json"])
     labels = lake.files(LABEL_BUDGET).get("report.json")
     budgets = json.loads(labels)["curves"] if labels else []
-    page = render_leaderboard(report, commit=lake.store.resolve(lake.ref), budgets=budgets)
+    page = render_leaderboard(report, content=lake.content("models/evaluation"), budgets=budgets)
     for device in report["devices"]:
         context.add_output_metadata({f"verdict, {device['device'].replace('_', ' ')}": verdict(device["models"])})
         context.add_output_metadata(leaderboard_plots(device))

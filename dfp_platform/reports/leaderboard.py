@@ -30,19 +30,19 @@ WORDS = (
 """Words of the glossary that the page uses, beside those of judging over time."""
 
 
-def render_leaderboard(report: Json, *, commit: str, budgets: Sequence[Json] = ()) -> bytes:
+def render_leaderboard(report: Json, *, content: str, budgets: Sequence[Json] = ()) -> bytes:
     """The page as UTF-8 bytes; equal inputs are equal bytes.
 
     Args:
         report: `models.evaluation.EvaluationReport` as JSON.
-        commit: the lake commit it was read from.
+        content: content id of the report in the lake; it names the page, which so changes only with it.
         budgets: label-budget curves, `models.label_budget.LabelBudget` as JSON.
     """
     page = (
         environment(lead=_lead)
         .get_template("leaderboard.html.j2")
         .render(
-            commit=commit,
+            content=content,
             synthetic=any(device["synthetic"] for device in report["devices"]),
             devices=[_device(device, budgets) for device in report["devices"]],
             left_out=report["left_out"],

@@ -70,14 +70,14 @@ def test_models_without_a_figure_come_last(report):
 def test_the_page_names_every_model_warns_of_generated_apps_and_says_what_was_left_out(report, trained):
     apps, models = trained
     curve = label_budget(models["xgboost"], apps, budgets=(0.0, 0.1)).model_dump(mode="json")
-    page = render_leaderboard(report, commit="c" * 40, budgets=[curve]).decode()
+    page = render_leaderboard(report, content="c" * 64, budgets=[curve]).decode()
     assert page.startswith("<!doctype html>")
     for word in ("autoencoder", "xgboost", "Synthetic data", "vae_emulator", "it &lt;has&gt; seen", "Drift alarm"):
         assert word in page
     assert "Label budget, xgboost" in page
-    assert page.encode() == render_leaderboard(report, commit="c" * 40, budgets=[curve])
+    assert page.encode() == render_leaderboard(report, content="c" * 64, budgets=[curve])
 
 
 def test_a_board_without_models_is_still_a_page():
-    page = render_leaderboard({"devices": [], "left_out": {}}, commit="c" * 40).decode()
+    page = render_leaderboard({"devices": [], "left_out": {}}, content="c" * 64).decode()
     assert "Leaderboard" in page
