@@ -8,23 +8,13 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from dfp_platform.errors import NotFoundError
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import OwnedLake, run_branch
 from dfp_platform.resources.dagster_internals import Graph, path_of, step_config, step_graph
+from dfp_platform.resources.lineage import content_at
 from dfp_platform.schemas import MAIN, CommitId
 from dfp_platform.settings import settings
-
-
-def content_at(lake: Lake, ref: str, asset: str) -> str:
-    """Content id of what an asset owns at a ref; empty if nothing is there."""
-    from dfp_platform.catalog.content import content_of
-
-    try:
-        return content_of(lake, ref, asset)
-    except NotFoundError:
-        return ""
 
 
 def lineage_of(lake: Lake, graph: Graph, ref: str, *assets: str) -> dict[str, Any]:
