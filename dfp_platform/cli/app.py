@@ -19,6 +19,7 @@ from dfp_platform.cli import (
     runs,
     serve,
     spark,
+    tracing,
 )
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ runs.register(app)
 backfill.register(app)
 questions.register(app)
 serve.register(app)
+tracing.register(app)
 for family in (lake_history, lake_writes, lake_care):
     family.register(lake.app)
 app.add_typer(lake.app, name="lake")

@@ -88,7 +88,7 @@ def origins(lake: Lake, ref: str, dataset: str) -> tuple[Origin, ...]:
     Raises CorruptLakeError: a record is there and is not one of ours.
     """
     records = [stat.path for stat in lake.list(ref, load_folder(dataset)) if stat.path.endswith(f"/{RECORD}")]
-    return tuple(sorted((_read(lake, ref, path) for path in records), key=lambda origin: origin.load_id))
+    return tuple(sorted((read_origin(lake, ref, path) for path in records), key=lambda origin: origin.load_id))
 
 
 def origin(lake: Lake, ref: str, dataset: str) -> Origin:
@@ -108,7 +108,8 @@ def origin(lake: Lake, ref: str, dataset: str) -> Origin:
     return reduce(Origin.and_then, found)
 
 
-def _read(lake: Lake, ref: str, path: str) -> Origin:
+def read_origin(lake: Lake, ref: str, path: str) -> Origin:
+    """The record of one load. Raises CorruptLakeError: it is not one of ours."""
     try:
         return Origin.from_bytes(lake.read(ref, path))
     except (ValueError, TypeError, KeyError) as error:

@@ -25,7 +25,7 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lake", "--help"]])
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lake", "--help"], ["trace", "--help"]])
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     listing = (
         "import sys\nfrom dfp_platform.cli import main\n"
