@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic.fields import FieldInfo
 
+from dfp_platform.errors import NotFoundError
+from dfp_platform.models.card import ModelCard
 from dfp_platform.models.configs import Configuration, NetworkConfig
 from dfp_platform.models.presets import FIRST_NAMES, flattened, model_name, preset_names, resolve
 from dfp_platform.settings import PRESET_GROUPS, training_choices
@@ -98,6 +100,30 @@ def configured(name: str, said: Mapping[str, Any]) -> Configuration:
 def run_config_of(names: Iterable[str], chosen: Configuration) -> dict[str, Any]:
     """Run config of the ops that train these models: as chosen, the others as they are by default."""
     return {f"models__{name}": {"config": asked(chosen if name == chosen.name else defaults(name))} for name in names}
+
+
+def run_config_again(card: ModelCard, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Run config of the op that trains a model as it was trained once, whatever its preset says today.
+
+    Args:
+        card: its card, which tells the whole configuration.
+        recorded: what the commit that wrote it says its op was configured with; wins.
+    Raises:
+        NotFoundError: no preset makes a model of this name and kind today.
+        ConfigurationError: a key or value that is unknown today.
+    """
+    told = card.configuration
+    preset, _ = every_choice().get(card.name, ("", ""))
+    if not preset or resolve({"model": preset}).model.kind != told.model.kind:
+        raise NotFoundError(
+            f"no preset makes a model called {card.name} of the kind {told.model.kind} any more",
+            hint="check out the version of the code that trained it",
+            model=card.name,
+        )
+    tree = asked(told)
+    whole = {group: {**part, **recorded.get(group, {})} for group, part in tree.items()}
+    configured(card.name, whole)
+    return {f"models__{card.name}": {"config": whole}}
 
 
 def _field(field: FieldInfo, value: Any) -> dg.Field:

@@ -16,6 +16,7 @@ from dfp_platform.cli import (
     lake_history,
     lake_writes,
     questions,
+    replaying,
     runs,
     serve,
     spark,
@@ -53,6 +54,7 @@ backfill.register(app)
 questions.register(app)
 serve.register(app)
 tracing.register(app)
+replaying.register(app)
 for family in (lake_history, lake_writes, lake_care):
     family.register(lake.app)
 app.add_typer(lake.app, name="lake")

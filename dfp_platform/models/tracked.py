@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dfp_platform.errors import NotFoundError
 from dfp_platform.models.mlflow_client import talking_to
+from dfp_platform.models.tracking import EXPERIMENT, KEY
 
 _FILE = "sqlite:///"
 
@@ -43,8 +44,8 @@ def tracked_run(uri: str, run_id: str) -> TrackedRun:
     missing = NotFoundError(
         f"MLflow at {uri} knows no run {run_id}", hint="its page in MLflow's UI shows a run's id", run=run_id
     )
-    if uri.startswith(_FILE) and not Path(uri.removeprefix(_FILE)).exists():
-        raise missing  # asking would make a new database
+    if not _is_there(uri):
+        raise missing
     with talking_to(uri, task=f"show the run {run_id}") as client:
         from mlflow.exceptions import MlflowException
 
@@ -61,3 +62,27 @@ def tracked_run(uri: str, run_id: str) -> TrackedRun:
             run=run_id,
         )
     return TrackedRun(run_id, tags["model"], tags.get("dagster.run_id", ""), tags["lake.commit"], tags)
+
+
+def code_of(uri: str, key: str) -> dict[str, str]:
+    """What MLflow's tags say of the code that made a training (``git.commit``, …); empty if they say nothing.
+
+    Args:
+        uri: MLflow's address.
+        key: what the training was tracked under, see `tracking.track_training`.
+    Raises:
+        UnreachableError: MLflow did not answer.
+    """
+    if not _is_there(uri):
+        return {}
+    with talking_to(uri, task=f"show the training {key}") as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return {}
+        runs = client.search_runs([experiment.experiment_id], filter_string=f"tags.`{KEY}` = '{key}'")
+        return {name: value for run in runs[:1] for name, value in run.data.tags.items() if name.startswith("git.")}
+
+
+def _is_there(uri: str) -> bool:
+    """Whether there is an MLflow to ask: asking for a file that is not there would make a new database."""
+    return not uri.startswith(_FILE) or Path(uri.removeprefix(_FILE)).exists()
