@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,49 +10,22 @@ import dagster as dg
 import pytest
 
 from dfp_platform.assets.choices import run_config_of
-from dfp_platform.catalog import open_catalog, overwrite
 from dfp_platform.cli.runs import QUIET
-from dfp_platform.ingest.origin import RECORD, Origin, load_folder
-from dfp_platform.lake import Lake, open_lake
 from dfp_platform.models.card import ModelCard
-from dfp_platform.publishing.launch import RunOutcome, run_job
-from dfp_platform.resources.dagster_internals import ASSET_JOB, project_instance
+from dfp_platform.publishing.launch import run_job
+from dfp_platform.resources.dagster_internals import ASSET_JOB
 from dfp_platform.resources.lake import content_at
-from dfp_platform.settings import PROJECT_ROOT, settings
-from tests.apps import tiny_table
+from dfp_platform.settings import settings
 from tests.configured import tiny
-
-MODEL = "models/vae_real_device"
+from tests.model_line import MODEL, lake, model_line
+from tests.model_line import train as run
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """Dagster and a lake whose main holds a training table of made apps."""
-    monkeypatch.setenv("DFP_HOME", str(tmp_path))
-    settings.cache_clear()
-    made = Origin(source="sample", synthetic=True, note="made", rows=1_200)
-    open_lake(tmp_path / "lake", create=True).commit(
-        "main", {load_folder("kronodroid_real_device") + RECORD: made.to_bytes()}, message="land"
-    )
-    apps, places = tiny_table(), ["time_rank", "time_split"]
-    overwrite(open_catalog(lake(), "main"), "marts.fct_training_dataset", apps.drop_columns(places))
-    overwrite(open_catalog(lake(), "main"), "marts.split_index", apps.select(["sha256", "device", *places]))
-    with project_instance(PROJECT_ROOT, tmp_path / "dagster") as opened, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow and its dependencies warn of one another as they are imported
+    with model_line(tmp_path) as opened:
         yield opened
-    settings.cache_clear()
-
-
-def lake() -> Lake:
-    return open_lake(settings().lake_uri)
-
-
-def run(instance: dg.DagsterInstance, *choices: str) -> RunOutcome:
-    told = tiny("vae", *choices)
-    config = {"loggers": QUIET, "ops": run_config_of([told.name], told)}
-    return run_job(
-        job=ASSET_JOB, selection=[MODEL], run_config=config, instance=instance, module="dfp_platform.definitions"
-    )
 
 
 @pytest.mark.timeout(400)  # MLflow makes its tables, torch is imported: minutes on a busy machine
