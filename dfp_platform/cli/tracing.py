@@ -120,8 +120,7 @@ def _wrapped(line: str, before: str, width: int) -> Iterator[str]:
 
 def _lines(step: Step, reader: str) -> Iterator[str]:
     """What a person reads of one step: its name, then who wrote it, how, and what is missing."""
-    content = f"content {step.content[:12]}" if step.content else "nothing"
-    yield f"{step.asset}  ({content}{', as it was before' if reader == step.asset else ''})"
+    yield f"{step.asset}  (content {step.content[:12]}{', as it was before' if reader == step.asset else ''})"
     if step.commit is not None:
         how = {"merged": "merged by commit", "unrecorded": "written by commit"}.get(step.kind, "commit")
         facts = [f"{how} {step.commit[:12]}", f"{step.time:%Y-%m-%d %H:%M:%S} UTC"]
@@ -130,6 +129,8 @@ def _lines(step: Step, reader: str) -> Iterator[str]:
         yield ", ".join(facts + [f"{name} {_value(value)}" for name, value in sorted(step.more.items())])
     if told := list(_flat(step.config)):
         yield "told " + " ".join(told)
+    if step.absent:
+        yield f"not there then: {', '.join(step.absent)}"
     for load in step.loads:
         yield from _load_lines(load)
     if step.remark:

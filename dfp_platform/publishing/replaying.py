@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dfp_platform.errors import InvalidNameError, NotFoundError, PermanentError
-from dfp_platform.lake import Lake
+from dfp_platform.lake import Content, Lake
 from dfp_platform.lake.ownership import run_branch
 from dfp_platform.models.data import SPLIT_INDEX, TRAINING_TABLE
 from dfp_platform.publishing.launch import RunOutcome
 from dfp_platform.resources.dagster_internals import Graph
 from dfp_platform.resources.lineage import content_at, lineage_at, objects_of, writing_of
 from dfp_platform.resources.trace_targets import MODEL_TAG, resolve
+from dfp_platform.resources.tracing import Step, traced
 from dfp_platform.schemas import MAIN, CommitId
 from dfp_platform.settings import settings
 
@@ -176,7 +177,9 @@ def replayed(lake: Lake, original: Original, graph: Graph, run: Run, *, upstream
         PermanentError: the run did not come to its end.
     """
     again = to_make(original, graph, upstream=upstream)
-    with _without(lake, original.commit, again) as base:
+    past = {step.asset: step for step in reversed(traced(lake, original.commit, original.asset))}
+    raw = [step for step in past.values() if upstream and step.asset.startswith(RAW)]
+    with _base(lake, original.commit, again, raw) as base:
         outcome = run(base, again)
     try:
         if not outcome.success:
@@ -186,7 +189,7 @@ def replayed(lake: Lake, original: Original, graph: Graph, run: Run, *, upstream
                 hint="look whether what it was made from is damaged: dfp lake verify; --keep leaves its branch",
                 run_id=outcome.run_id,
             )
-        return _compared(lake, original, graph, outcome, again, kept=keep)
+        return _compared(lake, original, graph, outcome, past, again, kept=keep)
     finally:
         if not keep:
             with suppress(NotFoundError):
@@ -199,19 +202,33 @@ def _newest_tag(lake: Lake, name: str) -> str | None:
 
 
 @contextmanager
-def _without(lake: Lake, commit: CommitId, assets: Sequence[str]) -> Iterator[CommitId]:
-    """A commit with all of another but these assets: what is compared afterwards was made anew, or is not there."""
+def _base(lake: Lake, commit: CommitId, again: Sequence[str], raw: Sequence[Step]) -> Iterator[CommitId]:
+    """A commit with raw rows as they were read and without what shall be made again, else with all of `commit`.
+
+    So what is compared afterwards was made anew, or is not there.
+    """
+    changes: dict[str, Content] = {o.path: None for asset in again for o in objects_of(lake, commit, asset)}
+    for step in raw:
+        if step.commit is not None and content_at(lake, step.commit, step.asset) == step.content:
+            changes |= {o.path: None for o in objects_of(lake, commit, step.asset)}
+            changes |= {o.path: o for o in objects_of(lake, step.commit, step.asset)}
     branch = f"replay-{secrets.token_hex(4)}"
     lake.create_branch(branch, commit)
     try:
-        gone = {found.path: None for asset in assets for found in objects_of(lake, commit, asset)}
-        yield lake.commit(branch, gone, message=f"to be made again: {', '.join(assets)}")
+        yield lake.commit(branch, changes, message=f"to be made again: {', '.join(again)}")
     finally:
         lake.delete_branch(branch)
 
 
 def _compared(
-    lake: Lake, original: Original, graph: Graph, outcome: RunOutcome, again: Sequence[str], *, kept: bool
+    lake: Lake,
+    original: Original,
+    graph: Graph,
+    outcome: RunOutcome,
+    past: Mapping[str, Step],
+    again: Sequence[str],
+    *,
+    kept: bool,
 ) -> Replay:
     from dfp_platform.catalog import scan
     from dfp_platform.catalog.names import identifier_of
@@ -219,10 +236,10 @@ def _compared(
 
     head = lake.resolve(run_branch(outcome.run_id))
     files = _read(lake, head, original.asset)
-    read: Mapping[str, str] = original.record.get("inputs", {})
+    read = {dep for asset in again for dep in graph.dependencies.get(asset, ())} | {*original.record.get("inputs", {})}
     found: dict[str, Compared] = {}
     for asset in (asset for asset in graph.topological() if asset in {*read, *again}):
-        then = read.get(asset) or content_at(lake, original.commit, asset)
+        then = past[asset].content if asset in past else content_at(lake, original.commit, asset)
         held = Compared(asset, then, content_at(lake, head, asset), asset in again, {})
         if asset == original.asset:
             held = replace(held, files=_files(original.files, files))
@@ -230,7 +247,7 @@ def _compared(
             changed = [dep for dep in graph.dependencies.get(asset, ()) if dep in found and not found[dep].equal]
             reasons = [f"{dep}, which it is made from, differs" for dep in changed]
             if not held.made:
-                reasons.append(f"{original.commit[:12]} holds other content than was recorded as read; nobody says why")
+                reasons.append(f"at {original.commit[:12]} it holds other content than was recorded as read")
             elif not then:
                 reasons.append("it was not there then")
             else:

@@ -32,9 +32,9 @@ class Step:
     Attributes:
         id: ``<asset>@<beginning of the content id>``.
         asset: its key path.
-        content: its content id; empty if it was not there.
-        kind: ``recorded``, ``merged``, ``unrecorded`` (see `lineage.Writing`); ``absent``: nothing lay there when it
-            was read; ``lost``: this content is nowhere in the history below its reader.
+        content: its content id.
+        kind: ``recorded``, ``merged``, ``unrecorded`` (see `lineage.Writing`); ``lost``: this content is nowhere in
+            the history below its reader.
         commit: the commit that wrote exactly this content.
         time: when.
         run: the run that did.
@@ -42,6 +42,7 @@ class Step:
         config: what its step was told.
         more: what else the commit says, such as the version of the dbt project, or the partitions that were made.
         inputs: ids of the steps it was made from.
+        absent: assets that it may be made from and that were not there then.
         loads: of raw rows, where they came from.
         remark: what cannot be followed here, and why; empty if nothing.
     """
@@ -49,7 +50,7 @@ class Step:
     id: str
     asset: str
     content: str
-    kind: Literal["recorded", "merged", "unrecorded", "absent", "lost"]
+    kind: Literal["recorded", "merged", "unrecorded", "lost"]
     commit: CommitId | None = None
     time: datetime | None = None
     run: str = ""
@@ -57,6 +58,7 @@ class Step:
     config: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     loads: tuple[Load, ...] = ()
     remark: str = ""
 
@@ -119,6 +121,7 @@ def _step(lake: Lake, place: _Place) -> tuple[Step, list[_Place]]:
         config=record.get("config", {}),
         more={name: value for name, value in record.items() if name not in KNOWN},
         inputs=tuple(place.id for place in inputs),
+        absent=tuple(sorted(dep for dep, content in record.get("inputs", {}).items() if not content)),
         loads=loads,
         remark=_remark(place.asset, found.kind, loads),
     )
@@ -126,9 +129,6 @@ def _step(lake: Lake, place: _Place) -> tuple[Step, list[_Place]]:
 
 
 def _nowhere(place: _Place) -> Step:
-    if not place.content:
-        remark = f"nothing lay there when it was read, by {place.reader[:12]}"
-        return Step(place.id, place.asset, place.content, "absent", remark=remark)
     remark = f"recorded as read by {place.reader[:12]}, but no commit in the history of that one holds this content"
     return Step(place.id, place.asset, place.content, "lost", remark=remark)
 
@@ -144,6 +144,7 @@ def _inputs(lake: Lake, commit: Commit, asset: str, record: Mapping[str, Any]) -
     read = [
         _Place(dep, content, _whereabouts(lake, commit, dep, content), commit.id)
         for dep, content in sorted(record.get("inputs", {}).items())
+        if content
     ]
     if "partitions" in record and commit.parents and (before := content_at(lake, commit.parents[0], asset)):
         read.append(_Place(asset, before, commit.parents[0], commit.id))
@@ -158,8 +159,6 @@ def _sides(lake: Lake, commit: Commit, place: _Place) -> list[_Place]:
 
 def _whereabouts(lake: Lake, commit: Commit, asset: str, content: str) -> CommitId | None:
     """A commit at which an input has the content that was read: the reader's, or one in its history; None: no such."""
-    if not content:
-        return None
     if content_at(lake, commit.id, asset) == content:
         return commit.id
     return next((old.id for old in lake.log(commit.id) if content_at(lake, old.id, asset) == content), None)

@@ -87,7 +87,7 @@ def test_an_input_that_somebody_changed_is_named_before_the_model(trained: Lake,
     code, said, _ = dfp("replay", tag, "--keep", "--json")
     told = json.loads(said)
     assert (code, told["first"]) == (1, DATASET)
-    assert "holds other content than was recorded" in told["reasons"][0]
+    assert "it holds other content than was recorded as read" in told["reasons"][0]
     model = next(compared for compared in told["assets"] if compared["asset"] == MODEL)
     assert model["reasons"][0] == f"{DATASET}, which it is made from, differs"
     assert told["predictions"]["differing"] > 0

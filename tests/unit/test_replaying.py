@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dfp_platform.assets.choices import run_config_again
-from dfp_platform.catalog import content_of
+from dfp_platform.catalog import Pointer, content_of
 from dfp_platform.cli.replaying import told
 from dfp_platform.errors import ConfigurationError, InvalidNameError, NotFoundError, PermanentError
 from dfp_platform.lake import Lake, open_lake
@@ -60,12 +60,20 @@ def card(**said: Any) -> ModelCard:
     )
 
 
+def pointer() -> bytes:
+    return Pointer("file:///m.json", "u", content="c" * 64, rows=1, rows_hash="1", schema="s", snapshot_id=1).to_bytes()
+
+
+def recorded(lake: Lake, asset: str, files: dict[str, bytes], *, inputs: tuple[str, ...] = (), **said: Any) -> str:
+    record = {asset: {"inputs": {dep: content_of(lake, "main", dep) for dep in inputs}, **said}}
+    return lake.commit("main", files, message=asset, metadata={"run": "r", "lineage": json.dumps(record)})
+
+
 def train(
     lake: Lake, weights: bytes, *, asset: str = "models/small", inputs: tuple[str, ...] = ("features/apps",)
 ) -> str:
-    record = {asset: {"inputs": {dep: content_of(lake, "main", dep) for dep in inputs}, "config": {"seed": 7}}}
     files = {f"{asset}/card.json": b"{}", f"{asset}/weights": weights}
-    return lake.commit("main", files, message="train", metadata={"run": "r", "lineage": json.dumps(record)})
+    return recorded(lake, asset, files, inputs=inputs, config={"seed": 7})
 
 
 def test_a_name_means_its_newest_tag_and_without_one_what_stands_on_main(lake: Lake) -> None:
@@ -118,6 +126,27 @@ def test_a_run_starts_without_what_it_makes_and_leaves_no_branch_when_it_fails(l
         replayed(lake, original_of(lake, "small"), GRAPH, run, upstream=False, keep=False)
     assert seen == {"paths": ["features/apps/rows"], "assets": ["models/small"]}
     assert set(lake.branches()) == {"main"}
+
+
+def test_upstream_reads_the_raw_rows_that_the_tables_were_made_from(lake: Lake) -> None:
+    lake.commit("main", {"raw/apps/one": b"1"}, message="land")
+    recorded(lake, "raw/apps", {"raw/apps/two": b"2"})
+    recorded(lake, "tables/raw/apps", {"tables/raw/apps": pointer()}, inputs=("raw/apps",))
+    recorded(lake, "raw/apps", {"raw/apps/three": b"3"})
+    train(lake, b"later", inputs=("tables/raw/apps",))
+    seen: dict[bool, list[str]] = {}
+
+    for upstream in (True, False):
+
+        def run(base: CommitId, assets: list[str], upstream: bool = upstream) -> RunOutcome:
+            seen[upstream] = [found.path for found in lake.list(base, "")]
+            lake.create_branch("run-x", base)
+            return RunOutcome("x", success=False, published_commit=None, branch="run-x")
+
+        with pytest.raises(PermanentError):
+            replayed(lake, original_of(lake, "small"), GRAPH, run, upstream=upstream, keep=False)
+    assert seen[True] == ["features/apps/rows", "raw/apps/one", "raw/apps/two"]
+    assert seen[False] == ["features/apps/rows", "raw/apps/one", "raw/apps/three", "raw/apps/two", "tables/raw/apps"]
 
 
 def test_cards_tell_libraries_and_machine_first_and_results_not_at_all() -> None:

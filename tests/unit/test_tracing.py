@@ -153,11 +153,13 @@ def test_a_missing_record_is_said(lake: Lake) -> None:
     assert any("does not say from what it was made" in line for line in drawn(found))
 
 
-def test_an_input_that_is_nowhere_and_one_that_was_not_there_are_said(lake: Lake) -> None:
+def test_an_input_that_is_nowhere_is_a_gap_and_one_that_was_not_there_is_none(lake: Lake) -> None:
     lineage = {"models/odd": {"inputs": {"features/apps": "f" * 64, "features/none": ""}}}
     lake.commit("main", {"models/odd/card.json": b"1"}, message="w", metadata={"lineage": json.dumps(lineage)})
     found = traced(lake, "main", "models/odd")
-    assert {gap.asset: gap.kind for gap in gaps(found)} == {"features/apps": "lost", "features/none": "absent"}
+    assert [(gap.asset, gap.kind) for gap in gaps(found)] == [("features/apps", "lost")]
+    assert found[0].absent == ("features/none",)
+    assert "   not there then: features/none" in [line.replace("│", " ")[:32] for line in drawn(found)]
 
 
 def test_raw_rows_without_an_origin_are_a_gap(lake: Lake) -> None:
