@@ -20,6 +20,8 @@ LOADED = (
     "dfp_platform.models.parts",
     "dfp_platform.models.presets",
     "dfp_platform.models.reference",
+    "dfp_platform.models.replayed",
+    "dfp_platform.models.tracked",
     "dfp_platform.models.tracking",
     "dfp_platform.models.training",
     "dfp_platform.mobile.benchmark",
