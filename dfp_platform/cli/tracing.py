@@ -79,13 +79,13 @@ def drawn(steps: Sequence[Step], *, width: int = 0) -> Iterator[str]:
         width: letters of a line; 0: as long as need be.
     """
     known, told = {step.id: step for step in steps}, set[str]()
-    waiting = [(steps[0].id, "", "", "")]
+    waiting = [(steps[0].id, "", "", steps[0].id)]
     while waiting:
         name, first, rest, reader = waiting.pop()
         step = known[name]
         again = name in told
         inputs = () if again else step.inputs
-        lines = [f"{step.asset}  (above)"] if again else list(_lines(step, reader))
+        lines = [f"{step.asset}  (above)"] if again else list(_lines(step, known[reader]))
         told.add(name)
         yield first + lines[0]
         inside = rest + ("│  " if inputs else "   ")
@@ -93,14 +93,15 @@ def drawn(steps: Sequence[Step], *, width: int = 0) -> Iterator[str]:
             yield from _wrapped(line, inside, width)
         branches = [("└─ ", "   ") if last else ("├─ ", "│  ") for last in _ends(len(inputs))]
         nested = [
-            (name, rest + own, rest + under, step.asset) for name, (own, under) in zip(inputs, branches, strict=True)
+            (name, rest + own, rest + under, step.id) for name, (own, under) in zip(inputs, branches, strict=True)
         ]
         waiting.extend(reversed(nested))
 
 
 def _ended(steps: Sequence[Step]) -> str:
     """Where a trace has led to, and the runs whose ids are cut short in the tree."""
-    rows = sum(load.origin.rows for step in steps for load in step.loads)
+    loads = {(load.commit, load.origin.load_id): load.origin.rows for step in steps for load in step.loads}
+    rows = sum(loads.values())
     runs = dict.fromkeys(step.run for step in steps if step.run)
     return f"{len(steps)} steps back to {rows:,} raw rows" + (f", made by run {', run '.join(runs)}" if runs else "")
 
@@ -118,9 +119,10 @@ def _wrapped(line: str, before: str, width: int) -> Iterator[str]:
         yield before + part
 
 
-def _lines(step: Step, reader: str) -> Iterator[str]:
+def _lines(step: Step, reader: Step) -> Iterator[str]:
     """What a person reads of one step: its name, then who wrote it, how, and what is missing."""
-    yield f"{step.asset}  (content {step.content[:12]}{', as it was before' if reader == step.asset else ''})"
+    part = (", one side" if reader.kind == "merged" else ", as it was before") if _made_of_itself(step, reader) else ""
+    yield f"{step.asset}  (content {step.content[:12]}{part})"
     if step.commit is not None:
         how = {"merged": "merged by commit", "unrecorded": "written by commit"}.get(step.kind, "commit")
         facts = [f"{how} {step.commit[:12]}", f"{step.time:%Y-%m-%d %H:%M:%S} UTC"]
@@ -135,6 +137,10 @@ def _lines(step: Step, reader: str) -> Iterator[str]:
         yield from _load_lines(load)
     if step.remark:
         yield f"! {step.remark}"
+
+
+def _made_of_itself(step: Step, reader: Step) -> bool:
+    return step.asset == reader.asset and step.id != reader.id
 
 
 def _flat(config: Any, above: str = "") -> Iterator[str]:

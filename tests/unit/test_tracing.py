@@ -113,6 +113,7 @@ def test_loads_that_two_branches_appended_are_told_as_a_merge(lake: Lake) -> Non
     assert (raw[0].kind, raw[0].commit, len(raw[0].loads)) == ("merged", merge, 3)
     assert {found.id for found in raw[1:]} == set(raw[0].inputs)
     assert [len(found.loads) for found in raw[1:]] == [2, 2]
+    assert sum(", one side)" in line for line in drawn(raw)) == 2
 
 
 def test_a_step_that_wrote_through_an_ephemeral_branch_is_recorded_by_the_merge_that_ended_it(lake: Lake) -> None:
@@ -235,6 +236,13 @@ def test_the_command_draws_a_tree_and_tells_a_script_the_same(lake: Lake, dfp: D
     [raw] = [found for found in told["steps"] if found["asset"] == RAW]
     assert raw["loads"][0]["files"][0]["sha256"] == FILES[0].sha256
     assert dfp("trace", "reports/pag")[0] == 1
+
+
+def test_rows_of_a_load_that_several_steps_read_are_counted_once(lake: Lake, dfp: Dfp) -> None:
+    land(lake, "0002-b", rows=5)
+    write(lake, "features/more", {"rows": b"2"}, inputs=[RAW])
+    write(lake, "reports/page", {"index.html": b"<p>"}, inputs=["models/small", "features/more"])
+    assert "back to 15 raw rows" in dfp("trace", "reports/page")[1]
 
 
 def test_a_gap_is_told_on_stderr_too(lake: Lake, dfp: Dfp) -> None:
