@@ -39,7 +39,7 @@ class Predictions:
 def predictions(
     then: Mapping[str, bytes], now: Mapping[str, bytes], dataset: pa.Table, places: pa.Table
 ) -> Predictions:
-    """Both models asked about the test apps of the split that the first was trained by.
+    """Both models asked about the test apps of the split that the first was trained by; there may be none.
 
     Args:
         then: the files of the model.
@@ -51,15 +51,15 @@ def predictions(
     """
     told = read_card(then).configuration
     test = parts(placed(dataset, places), told.data, told.split).test
-    models = [load_model(files) for files in (then, now)]
-    answers = [model.answer(test.columns(model.card.features)) for model in models]
-    differing = np.zeros(len(test), dtype=bool)
-    for one, other in zip(*([a.scores, m.label(a.scores)] for a, m in zip(answers, models, strict=True)), strict=True):
-        differing |= unlike(one, other)
-    if answers[0].errors is not None and answers[1].errors is not None:
-        differing |= unlike(answers[0].errors, answers[1].errors)
-    apart = np.abs(answers[0].scores.astype(np.float64) - answers[1].scores.astype(np.float64))
-    return Predictions(len(test), int(differing.sum()), float(apart.max(initial=0.0)))
+    if not len(test):
+        return Predictions(0, 0, 0.0)
+    first, second = load_model(then), load_model(now)
+    one, other = (model.answer(test.columns(model.card.features)) for model in (first, second))
+    differing = unlike(one.scores, other.scores) | unlike(first.label(one.scores), second.label(other.scores))
+    if one.errors is not None and other.errors is not None:
+        differing |= unlike(one.errors, other.errors)
+    apart = np.abs(one.scores.astype(np.float64) - other.scores.astype(np.float64))
+    return Predictions(len(test), int(differing.sum()), float(apart.max()))
 
 
 def unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:

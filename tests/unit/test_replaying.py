@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dfp_platform.assets.choices import run_config_again
@@ -16,12 +17,15 @@ from dfp_platform.cli.replaying import told
 from dfp_platform.errors import ConfigurationError, InvalidNameError, NotFoundError, PermanentError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.models.card import ModelCard
-from dfp_platform.models.replayed import Predictions, causes, unlike
+from dfp_platform.models.parts import parts
+from dfp_platform.models.replayed import Predictions, causes, predictions, unlike
+from dfp_platform.models.training import train as train_model
 from dfp_platform.publishing.launch import RunOutcome
 from dfp_platform.publishing.replaying import Compared, Original, Replay, original_of, replayed, to_make
 from dfp_platform.resources.dagster_internals import Graph
 from dfp_platform.schemas import CommitId
 from dfp_platform.settings import settings
+from tests.apps import tiny_table
 from tests.configured import tiny
 
 GRAPH = Graph(
@@ -165,6 +169,23 @@ def test_bits_are_compared_not_numbers() -> None:
     one = np.array([0.0, np.nan, 1.0, 1.0], dtype=np.float32)
     other = np.array([-0.0, np.nan, 1.0, np.nextafter(np.float32(1), np.float32(2))], dtype=np.float32)
     assert unlike(one, other).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("future", "apps"), [(True, 360), (False, 0)])
+def test_both_models_answer_for_the_test_apps_if_the_split_leaves_any(future: bool, apps: int) -> None:
+    table, told = tiny_table(), tiny("xgboost")
+    if not future:
+        table = table.set_column(table.column_names.index("time_split"), "time_split", pa.array(["past"] * 1_200))
+    places = ["time_rank", "time_split"]
+    files, others = (
+        train_model(
+            parts(table, told.data, told.split), tiny("xgboost", f"model.max_depth={depth}"), progress=False
+        ).files
+        for depth in (3, 2)
+    )
+    rest = table.drop_columns(places), table.select(["sha256", "device", *places])
+    assert predictions(files, files, *rest) == Predictions(apps, 0, 0.0)
+    assert predictions(files, others, *rest).equal == (not future)
 
 
 def test_a_training_is_told_again_what_it_was_told_whatever_its_preset_says_today() -> None:
