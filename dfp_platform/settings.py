@@ -96,6 +96,17 @@ class Settings(BaseSettings):
     catalog_token: SecretStr | None = Field(
         None, description="what clients of `dfp catalog serve` show as bearer token, or as secret over OAuth2"
     )
+    mlflow_server: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DFP_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
+        description="where trainings are tracked: an MLflow server or database; empty: a SQLite file in <home>/mlflow",
+    )
+    serving_urls: str = Field(
+        "", description="addresses of inference APIs that load the model anew when it changes, separated by commas"
+    )
+    serving_token: SecretStr | None = Field(
+        None, description="what POST /admin/reload of `dfp serve` wants as bearer token, and what promotions show it"
+    )
     kaggle_api_token: SecretStr | None = Field(
         None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
     )
@@ -160,8 +171,13 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
-        """Where trainings are tracked: a SQLite file in the state folder."""
-        return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+        """Where trainings are tracked: the configured server or database, else a SQLite file in the state folder."""
+        return self.mlflow_server or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def serving_addresses(self) -> tuple[str, ...]:
+        """Addresses of inference APIs, without a slash at their end."""
+        return tuple(address.strip().rstrip("/") for address in self.serving_urls.split(",") if address.strip())
 
     @property
     def dagster_home(self) -> Path:

@@ -62,7 +62,7 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
             checkpoints=settings().home / "checkpoints",
         )
         figures = _test_figures(made.files, apps)
-        run = tracking.log(context, made, figures)
+        run = tracking.log(context, made, apps, figures)
         context.add_output_metadata(
             {"mlflow run": run, "threshold": made.card.threshold, **made.card.figures, **figures}
         )

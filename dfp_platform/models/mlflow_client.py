@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""Of a client of a server, where the environment says nothing: MLflow's own would wait for minutes."""
+
+
+def is_server(uri: str) -> bool:
+    """Whether an address is that of an MLflow server, which keeps artifacts too; else it is a database."""
+    return uri.startswith(("http://", "https://"))
+
+
 @contextmanager
 def talking_to(uri: str, *, task: str) -> Iterator[MlflowClient]:
     """A client of the MLflow at an address. The first one on a new database makes its tables, which takes seconds.
@@ -24,6 +33,8 @@ def talking_to(uri: str, *, task: str) -> Iterator[MlflowClient]:
         UnreachableError: MLflow did not do it.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its only switch, looked at by its first import
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

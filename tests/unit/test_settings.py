@@ -13,7 +13,7 @@ from dfp_platform.models.presets import resolve
 from dfp_platform.settings import PROJECT_ROOT, Settings, choose, settings, training_choices
 
 EXAMPLE = PROJECT_ROOT / ".env.example"
-FOREIGN = re.compile(r"(DFP|KAGGLE|LAKEFS)_")
+FOREIGN = re.compile(r"(DFP|KAGGLE|LAKEFS|MLFLOW)_")
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,19 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
     shown = repr(Settings(_env_file=None, kaggle_api_token="KGAT_1", lakefs_secret_access_key="hush"))
     assert "KGAT_1" not in shown
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize("name", ["DFP_MLFLOW_URI", "MLFLOW_TRACKING_URI"])
+def test_trainings_are_tracked_at_home_unless_a_server_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert read().mlflow_uri == f"sqlite:///{PROJECT_ROOT / '.dfp' / 'mlflow' / 'mlflow.db'}"
+    monkeypatch.setenv(name, "http://mlflow:5000")
+    assert read().mlflow_uri == "http://mlflow:5000"
+
+
+def test_services_are_named_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read().serving_addresses == ()
+    monkeypatch.setenv("DFP_SERVING_URLS", "http://a:8000/, http://b:8000")
+    assert read().serving_addresses == ("http://a:8000", "http://b:8000")
 
 
 def test_the_lake_is_a_folder_at_home_unless_named(tmp_path: Path) -> None:
