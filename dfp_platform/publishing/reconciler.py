@@ -13,19 +13,23 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
-from dfp_platform.errors import FencedError, NotFoundError
+from dfp_platform.errors import FencedError, NotFoundError, UnreachableError
 from dfp_platform.lake.ownership import Ownership, read_ownership, transaction_prefix, transition
+from dfp_platform.models.tracking import end_runs
 from dfp_platform.publishing.gate import Reason
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.publishing.truth import tell_truth
 from dfp_platform.publishing.workers import WORKER_TAG, worker_died
 from dfp_platform.resources.dagster_internals import (
+    failed_runs,
     report_run_ended,
     report_step_failed,
     unfinished_runs,
     unfinished_steps,
 )
+from dfp_platform.resources.tracking import TRACKED_TAG
 from dfp_platform.schemas import CommitId
+from dfp_platform.settings import settings
 
 _RUN_PREFIX = "run-"
 
@@ -36,13 +40,15 @@ logger = logging.getLogger(__name__)
 class Reconciled:
     """What was mended: runs sealed, runs whose publication was finished, orphaned ephemeral branches removed.
 
-    `waiting` runs were merged, but what follows a merge fails still: the next call tries again.
+    `waiting` runs were merged, but what follows a merge fails still: the next call tries again. `ended` names runs of
+    MLflow whose process was dead.
     """
 
     sealed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     swept: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconciled:
@@ -72,7 +78,27 @@ def reconcile(publisher: Publisher, *, except_run: str | None = None) -> Reconci
             _seal(publisher, owner, branch)
             sealed.append(run_id)
     swept = _sweep(publisher, heads, except_run)
-    return Reconciled(tuple(sealed), tuple(finished), tuple(waiting), swept)
+    return Reconciled(tuple(sealed), tuple(finished), tuple(waiting), swept, _end_tracked(publisher))
+
+
+def _end_tracked(publisher: Publisher) -> tuple[str, ...]:
+    """End MLflow's runs of dead runs of Dagster. MLflow is asked only if one died that had begun to track."""
+    dead = failed_runs(publisher.instance, tag=TRACKED_TAG, value="open")
+    if not dead:
+        return ()
+
+    def is_dead(run_id: str) -> bool:
+        run = publisher.instance.get_run_by_id(run_id)
+        return run is not None and run.is_finished
+
+    try:
+        ended = end_runs(uri=settings().mlflow_uri, is_dead=is_dead)
+    except UnreachableError as error:  # the next call tries again
+        logger.warning("%s", error.message)
+        return ()
+    for run in dead:
+        publisher.instance.add_run_tags(run.run_id, {TRACKED_TAG: "ended"})
+    return ended
 
 
 def _finished(publisher: Publisher, owner: Ownership, commit: CommitId) -> bool:

@@ -290,6 +290,12 @@ def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     return list(instance.get_runs(dg.RunsFilter(statuses=statuses)))
 
 
+def failed_runs(instance: dg.DagsterInstance, *, tag: str, value: str) -> list[dg.DagsterRun]:
+    """Runs that ended without success and bear a tag of this value."""
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    return list(instance.get_runs(dg.RunsFilter(statuses=statuses, tags={tag: value})))
+
+
 def report_run_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, *, success: bool) -> None:
     """Record the end of a run whose process is gone: it had done everything, or it had not."""
     if success:
