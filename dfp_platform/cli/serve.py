@@ -17,12 +17,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free one.")] = 8_000,
     ref: AtRef = MAIN,
 ) -> None:
-    """Answer over HTTP with the published model: POST /predict, GET /model, GET /healthz, docs at /docs."""
+    """Answer over HTTP with the published model: POST /predict, GET /model, POST /admin/reload; see /docs."""
     import uvicorn
 
     from dfp_platform.serving.api import create_api
+    from dfp_platform.settings import settings
 
-    api = create_api(opened(), ref)
+    token = settings().serving_token
+    api = create_api(opened(), ref, token=token.get_secret_value() if token else "")
     err().print(f"The model of {ref} answers at http://{host}:{port}; its API is described at /docs")
     uvicorn.run(api, host=host, port=port, log_level="warning")
 
