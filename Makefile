@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	spark conformance conformance-dbt conformance-merge conformance-crashes engines trino
+	spark conformance conformance-dbt conformance-merge conformance-crashes conformance-mlflow engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,6 +97,9 @@ shape: $(DEV_ENV)
 conformance-crashes: $(DEV_ENV) ## kill every act on a lake at every change of the disk; sixteen writers at once (minutes)
 	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m slow tests/integration/test_crashes.py \
 	  tests/integration/test_publishing_crashes.py tests/integration/test_many_writers.py
+
+conformance-mlflow: $(DEV_ENV) ## what is promised of trainings and aliases, kept by a real MLflow server (half a minute)
+	@$(BIN)/python -m pytest -m slow tests/contract/test_mlflow.py
 
 bench: $(DEV_ENV) ## time, memory and size of the demo, cold and warm, and where the time goes
 	@$(BIN)/python benchmarks/demo.py

@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from dfp_platform.assets import evaluation, features, label_budget, mobile, models, raw, reports, tables
+from dfp_platform.assets import (
+    champions,
+    evaluation,
+    features,
+    label_budget,
+    mobile,
+    models,
+    raw,
+    reports,
+    tables,
+)
 from dfp_platform.assets.raw_on_spark import ingest_on_spark
 from dfp_platform.publishing.executor import publishing
 from dfp_platform.publishing.job import publish_job
@@ -28,7 +38,7 @@ EXECUTORS: dict[str, Callable[[], dg.ExecutorDefinition]] = {
 }
 """Where the steps of a run execute, by `Settings.step_process`."""
 
-_ROOMS = (raw, features, models, evaluation, mobile, reports)
+_ROOMS = (raw, features, models, champions, evaluation, mobile, reports)
 
 
 def compose() -> dg.Definitions:

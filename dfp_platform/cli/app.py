@@ -15,6 +15,7 @@ from dfp_platform.cli import (
     lake_care,
     lake_history,
     lake_writes,
+    models,
     questions,
     replaying,
     runs,
@@ -59,4 +60,5 @@ for family in (lake_history, lake_writes, lake_care):
     family.register(lake.app)
 app.add_typer(lake.app, name="lake")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(models.app, name="models")
 app.add_typer(spark.app, name="spark")

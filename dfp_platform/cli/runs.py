@@ -109,7 +109,8 @@ def train(choices: Choices = None, branch: Branch = None, base: Base = None, as_
 
     told = told_by(choices)
     names = [told.name] if choices or told.name not in LINE else LINE
-    keys = [*(f"models/{name}" for name in names), "models/evaluation", "reports/leaderboard"]
+    judged = ("models/champions", "models/evaluation", "reports/leaderboard")
+    keys = [*(f"models/{name}" for name in names), *judged]
     report(launched(sorted(keys), told, branch=branch, base=base), as_json=as_json)
 
 

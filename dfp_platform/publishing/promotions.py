@@ -7,16 +7,22 @@ the reconciler, after `dfp lake revert` to go back.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
-from dfp_platform.models.registration import crown
+from dfp_platform.models.registration import Published, follow
+from dfp_platform.publishing.champions import reign_at, tagged, trained_models
 from dfp_platform.resources.lake import content_at
-from dfp_platform.schemas import CommitId
 from dfp_platform.settings import Settings, settings
 
 Promotion = Callable[[Lake, str, Settings], None]
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 30.0
+"""Seconds that an inference API may take to load a model."""
 
 ONLINE_VERSION = "features/online/report.json"
 """Names the online version that a branch's features were materialized to."""
@@ -36,38 +42,53 @@ def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
         switch(online, version, lake.resolve(target))
 
 
-def crown_models(lake: Lake, target: str, at: Settings) -> None:
-    """Tag the exact inputs of each model on the target, and give MLflow's alias `champion` to it.
+def follow_champions(lake: Lake, target: str, at: Settings) -> None:
+    """Tag the exact inputs of each model on the target, register it, and give MLflow's aliases as the lake says.
 
-    The tag `model-<name>-v<n>-data` names the commit that wrote the model: its inputs stand there too.
+    The tag `model-<name>-v<n>-data` names the commit that wrote the model: its inputs stand there too. Where nobody has
+    been crowned yet, the version that stands there is the champion.
     """
     for name in trained_models(lake, target):
-        card = f"models/{name}/card.json"
-        made = lake.provenance(target, card)
+        made = lake.provenance(target, f"models/{name}/card.json")
         content = content_at(lake, target, f"models/{name}")
-        tag = _data_tag(lake, name, made.id)
-        crown(uri=at.mlflow_uri, name=name, key=f"{made.metadata.get('run')}/{name}", content=content, data_tag=tag)
+        reign = reign_at(lake, target, name)
+        champion = reign.content if reign else content
+        follow(
+            uri=at.mlflow_uri,
+            published=Published(
+                name=name,
+                content=content,
+                key=f"{made.metadata.get('run')}/{name}",
+                data_tag=tagged(lake, name, content, made.id),
+            ),
+            champion=champion,
+            challenger=None if champion == content else content,
+        )
 
 
-def trained_models(lake: Lake, ref: str) -> list[str]:
-    """Models that lie at a ref, each at `models/<name>`; they are what has a card there."""
-    paths = (found.path.split("/") for found in lake.list(ref, "models/"))
-    return sorted(parts[1] for parts in paths if parts[2:] == ["card.json"])
+def reload_services(lake: Lake, target: str, at: Settings) -> None:
+    """Have each configured inference API load what stands on its branch; one that does not is a warning.
 
+    The next promotion asks again. An API that has it already answers so at once.
+    """
+    import httpx
 
-def _data_tag(lake: Lake, name: str, commit: CommitId) -> str:
-    prefix = f"model-{name}-v"
-    known = {tag: marked for tag, marked in lake.tags().items() if tag.startswith(prefix)}
-    found = next((tag for tag, marked in known.items() if marked == commit), None)
-    if found is None:
-        found = f"{prefix}{len(known) + 1}-data"
-        lake.tag(found, commit)
-    return found
+    token = at.serving_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    for address in at.serving_addresses:
+        try:
+            answer = httpx.post(f"{address}/admin/reload", headers=headers, timeout=_PATIENCE)
+            refused = "" if answer.is_success else f"{answer.status_code} {answer.text[:500]}"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            refused = f"{type(error).__name__}: {error}"
+        if refused:
+            logger.warning("the inference API at %s did not load the model of %s: %s", address, target, refused)
 
 
 PROMOTIONS: dict[str, Promotion] = {
     "online": switch_online_features,
-    "champions": crown_models,
+    "champions": follow_champions,
+    "serving": reload_services,
 }
 
 

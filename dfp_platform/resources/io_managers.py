@@ -134,6 +134,7 @@ def io_managers(lake: LakeResource) -> dict[str, LakeIOManager]:
         "iceberg": IcebergIOManager(lake=lake),
         "registry": FilesIOManager(lake=lake, required=["registry.pb"]),
         "weights": FilesIOManager(lake=lake, required=["card.json"]),
+        "champions": FilesIOManager(lake=lake, required=[]),
         "mobile": FilesIOManager(lake=lake, required=["card.json"]),
         "report": FilesIOManager(lake=lake, required=["report.json"]),
     }

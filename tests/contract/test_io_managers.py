@@ -35,6 +35,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "iceberg": {"first": table(1, 2), "second": table(1, 2, 3)},
     "registry": {"first": files("registry.pb", "1"), "second": files("registry.pb", "2")},
     "weights": {"first": files("card.json", "1", a="weights"), "second": files("card.json", "2", b="other")},
+    "champions": {"first": files("vae.json", "1"), "second": files("vae.json", "2", b="more")},
     "mobile": {"first": files("card.json", "1", a="onnx"), "second": files("card.json", "2")},
     "report": {"first": files("report.json", "1"), "second": files("report.json", "1", b="figure")},
 }
@@ -42,7 +43,12 @@ KINDS = list(VALUES)
 TABULAR = ("parquet", "iceberg")
 
 
-FILES = [kind for kind, keeper in io_managers(LakeResource()).items() if isinstance(keeper, FilesIOManager)]
+FILES = [
+    kind
+    for kind, keeper in io_managers(LakeResource()).items()
+    if isinstance(keeper, FilesIOManager) and keeper.required
+]
+"""Kinds that are whole only with certain files."""
 
 
 def key_for(kind: str) -> list[str]:

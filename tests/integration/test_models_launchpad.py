@@ -46,6 +46,7 @@ def test_the_main_line_makes_its_two_models_and_any_other_can_be_asked_for() -> 
     )
     assert {asset for asset in line if asset.startswith("models/")} == {
         *(f"models/{name}" for name in LINE),
+        "models/champions",
         "models/evaluation",
     }
     assert every - line == beyond_the_line()
