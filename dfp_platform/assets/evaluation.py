@@ -8,7 +8,7 @@ import pyarrow as pa
 from dfp_platform.assets.choices import LINE, every_choice
 from dfp_platform.assets.models import TRAINING
 from dfp_platform.assets.plots import evaluation_plots
-from dfp_platform.publishing.promotions import trained_models
+from dfp_platform.publishing.champions import trained_models
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dfp_platform.errors import InputError
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.data import TrainingData
-from dfp_platform.models.metrics import Ranking, average_precision
+from dfp_platform.models.metrics import Ranking, average_precision, interval_of, resamples_of
 from dfp_platform.models.parts import unseen
 from dfp_platform.models.records import Record
 from dfp_platform.models.weights import Scorer
@@ -110,16 +110,12 @@ def _difference(
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16 (paired data).
     """
     rankings = Ranking.of(labels, reigning), Ranking.of(labels, candidate)
-    before, after = (average_precision(*ranking.counts()) or 0.0 for ranking in rankings)
-    random, apps, drawn = np.random.default_rng(seed), len(labels), list[float]()
-    for _ in range(resamples):
-        weights = np.bincount(random.integers(apps, size=apps), minlength=apps).astype(np.float64)
-        one, other = (average_precision(*ranking.counts(weights)) for ranking in rankings)
-        if one is not None and other is not None:  # a resample may hold one label only
-            drawn.append(other - one)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (-1.0, 1.0)
+    before, after = (_precision(ranking) for ranking in rankings)
+    draws = resamples_of(len(labels), resamples=resamples, seed=seed)
+    drawn = np.array([_precision(rankings[1], often) - _precision(rankings[0], often) for often in draws])
+    low, high = interval_of(drawn) or (-1.0, 1.0)  # no resample at all, or none with both labels
     return Difference(
-        apps=apps,
+        apps=len(labels),
         malware=int(labels.sum()),
         reigning=round(before, _DIGITS),
         candidate=round(after, _DIGITS),
@@ -129,3 +125,9 @@ def _difference(
         resamples=resamples,
         seed=seed,
     )
+
+
+def _precision(ranking: Ranking, often: NDArray[np.float64] | None = None) -> float:
+    """NaN where the apps of a resample bear one label only."""
+    precision = average_precision(*ranking.counts(often))
+    return np.nan if precision is None else precision

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
@@ -160,13 +159,12 @@ def _told(lake: Lake, ref: str, version: Version, aliases: tuple[str, ...], know
 
 def _evaluated(lake: Lake, ref: str, name: str) -> dict[str, float]:
     """Figures of what stands at a ref, from its evaluation; empty where that tells none."""
-    try:
-        report: Mapping[str, Any] = json.loads(lake.read(ref, EVALUATION))
-    except (NotFoundError, ValueError):
-        return {}
-    entries = [entry for entry in report.get("models", ()) if isinstance(entry, dict) and entry.get("model") == name]
-    overall = entries[0].get("overall") if entries else None
-    return {figure: overall[figure] for figure in FIGURES if isinstance(overall, dict) and overall.get(figure)}
+    from dfp_platform.models.evaluation import EvaluationReport
+
+    report = EvaluationReport.found_in(lake.read(ref, EVALUATION)) if lake.exists(ref, EVALUATION) else None
+    judged = report.models.get(name) if report else None
+    found = {figure: getattr(judged.overall, figure) for figure in FIGURES} if judged else {}
+    return {figure: value for figure, value in found.items() if value is not None}
 
 
 def model_files(lake: Lake, ref: str, version: Version) -> Mapping[str, bytes]:

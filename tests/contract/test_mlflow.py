@@ -78,7 +78,7 @@ def kept(place: Place, run: str, path: str, folder: Path) -> Path:
 def test_the_run_leads_back_to_its_inputs_and_says_how_good_it_is(
     place: Place, track: Track, data: TrainingData, trained: TrainedModel
 ) -> None:
-    evaluation = evaluate({NAME: load_model(trained.files)}, data, seed=1).models[0]
+    evaluation = evaluate({NAME: [load_model(trained.files)]}, data, seed=1).models[0]
     run = place.client.get_run(track(key="r1/xgboost", metrics=headline_figures(evaluation)))
     assert run.info.status == "FINISHED"
     assert {name: run.data.tags[name] for name in TAGS} == TAGS
