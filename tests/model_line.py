@@ -47,10 +47,14 @@ def lake() -> Lake:
     return open_lake(settings().lake_uri)
 
 
-def train(instance: dg.DagsterInstance, *choices: str) -> RunOutcome:
-    """A run of `MODEL`, told a few choices, that publishes."""
+def train(instance: dg.DagsterInstance, *choices: str, also: tuple[str, ...] = ()) -> RunOutcome:
+    """A run of `MODEL` and other assets, told a few choices, that publishes."""
     told = tiny("vae", *choices)
     config = {"loggers": QUIET, "ops": run_config_of([told.name], told)}
     return run_job(
-        job=ASSET_JOB, selection=[MODEL], run_config=config, instance=instance, module="dfp_platform.definitions"
+        job=ASSET_JOB,
+        selection=[MODEL, *also],
+        run_config=config,
+        instance=instance,
+        module="dfp_platform.definitions",
     )
