@@ -270,6 +270,18 @@ def test_a_version_bears_the_lineage_of_its_training_and_points_at_the_model(
     assert known["one"].metrics["test_roc_auc"] == 0.75
 
 
+def test_the_champion_is_loaded_by_its_alias(
+    place: Place, track: Track, data: TrainingData, trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import pyfunc
+
+    track(key="i1/loaded")
+    followed(place, "loaded", "i1", "one", champion="one")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.uri)
+    told = pyfunc.load_model("models:/loaded@champion").predict(pd.DataFrame(data.test.matrix, columns=data.features))
+    assert told["score"].to_numpy().tobytes() == load_model(trained.files).score(data.test.matrix).tobytes()
+
+
 def test_a_training_that_mlflow_does_not_know_registers_nothing(place: Place, track: Track) -> None:
     assert followed(place, "unknown", "lost", "of another database", champion="of another database") is None
 
