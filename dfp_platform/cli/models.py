@@ -58,7 +58,7 @@ def show(name: Name, ref: AtRef = MAIN, as_json: Json = False) -> None:
         out().print(f"champion since {reign.since:%Y-%m-%d %H:%M:%S} UTC: {reign.reason}")
         if reign.challenger is not None:
             out().print(f"challenger: {reign.challenger.reason}")
-    columns = ["version", "alias", "content", "made (UTC)", "ROC-AUC", "AP", "size", "commit", "inputs", "MLflow"]
+    columns = ["version", "alias", "content", "made (UTC)", "ROC-AUC", "AP", "of", "size", "commit", "inputs", "MLflow"]
     return print_table(columns, [_row(told) for told in story.versions])
 
 
@@ -199,6 +199,7 @@ def _row(told: Told) -> tuple[str, ...]:
         f"{told.made:%Y-%m-%d %H:%M:%S}",
         _figure(told.roc_auc),
         _figure(told.average_precision),
+        told.figures_of,
         size(told.bytes),
         told.commit[:12],
         told.tag,

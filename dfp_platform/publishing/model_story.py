@@ -36,8 +36,10 @@ class Told:
         commit: the commit that the tag names.
         made: when that was.
         bytes: size of its files.
-        roc_auc: on apps newer than it was trained on; from the evaluation, or of its training. None: unknown.
+        roc_auc: on apps newer than it was trained on. None: unknown.
         average_precision: likewise.
+        figures_of: `evaluation` (mean over seeds, of what stands on the branch) or `training` (itself alone, as MLflow
+            has it); empty: there are none.
         mlflow_version: what MLflow calls it; None: MLflow does not know it, or was not asked.
         mlflow_run: id of its training in MLflow.
     """
@@ -52,6 +54,7 @@ class Told:
     bytes: int
     roc_auc: float | None
     average_precision: float | None
+    figures_of: str
     mlflow_version: str | None
     mlflow_run: str | None
 
@@ -139,9 +142,9 @@ def chosen_version(lake: Lake, ref: str, name: str, which: str) -> Version:
 
 
 def _told(lake: Lake, ref: str, version: Version, aliases: tuple[str, ...], known: Registered | None) -> Told:
-    figures = _evaluated(lake, ref, version.model) if "published" in aliases else {}
-    metrics = known.metrics if known else {}
-    prefix = f"models/{version.model}/"
+    evaluated = _evaluated(lake, ref, version.model) if "published" in aliases else {}
+    trained = {name: known.metrics[f"test_{name}"] for name in FIGURES if known and f"test_{name}" in known.metrics}
+    figures, prefix = evaluated or trained, f"models/{version.model}/"
     return Told(
         model=version.model,
         version=f"v{version.number}",
@@ -153,7 +156,8 @@ def _told(lake: Lake, ref: str, version: Version, aliases: tuple[str, ...], know
         bytes=sum(stat.size for stat in lake.list(version.commit, prefix)),
         mlflow_version=known.version if known else None,
         mlflow_run=known.run_id if known else None,
-        **{name: figures.get(name, metrics.get(f"test_{name}")) for name in FIGURES},
+        figures_of="evaluation" if evaluated else "training" if trained else "",
+        **{name: figures.get(name) for name in FIGURES},
     )
 
 

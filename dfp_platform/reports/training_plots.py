@@ -29,12 +29,10 @@ def detection_plots(
 
     Args:
         model: the model's name.
-        scores: within 0 and 1, shape ``(apps,)``; no app: no plot.
+        scores: within 0 and 1, shape ``(apps,)``, at least one.
         labels: 1 is malware; curves need both labels.
         threshold: the score above which an app raises an alarm.
     """
-    if not len(scores):
-        return {}
     plots = {"scores.svg": distribution_chart(score_distribution(model, scores, labels, threshold=threshold))}
     roc, precision_recall = curves(Ranking.of(labels, scores), points=_POINTS)
     if roc:

@@ -97,9 +97,8 @@ def _plots(trained: "TrainedModel", apps: "Parts") -> dict[str, str]:
     from dfp_platform.models.weights import load_model
     from dfp_platform.reports.training_plots import detection_plots, loss_plot
 
-    model, test = load_model(trained.files), apps.test
-    scores = model.score(test.columns(trained.card.features))
-    return {
-        **loss_plot(trained.history),
-        **detection_plots(trained.card.name, scores, test.labels, threshold=trained.card.threshold),
-    }
+    card, test, plots = trained.card, apps.test, loss_plot(trained.history)
+    if not len(test):
+        return plots
+    scores = load_model(trained.files).score(test.columns(card.features))
+    return plots | detection_plots(card.name, scores, test.labels, threshold=card.threshold)
