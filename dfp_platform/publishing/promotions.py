@@ -74,12 +74,12 @@ def reload_services(lake: Lake, target: str, at: Settings) -> None:
     import httpx
 
     token = at.serving_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    headers = {b"Authorization": f"Bearer {token.get_secret_value()}".encode()} if token else {}
     for address in at.serving_addresses:
         try:
             answer = httpx.post(f"{address}/admin/reload", headers=headers, timeout=_PATIENCE)
             refused = "" if answer.is_success else f"{answer.status_code} {answer.text[:500]}"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             refused = f"{type(error).__name__}: {error}"
         if refused:
             logger.warning("the inference API at %s did not load the model of %s: %s", address, target, refused)

@@ -129,7 +129,8 @@ def refusal(shown: str, host: str, *, token: str) -> int:
         token: the bearer token it has to show; empty: it has to come from this machine.
     """
     if token:
-        return 0 if compare_digest(shown.encode(), f"Bearer {token}".encode()) else 401
+        sent = shown.encode("latin-1")  # as the server decoded what came
+        return 0 if compare_digest(sent, f"Bearer {token}".encode()) else 401
     return 0 if host in _THIS_MACHINE else 403
 
 
