@@ -25,7 +25,10 @@ from tests.apps import tiny_table
 from tests.configured import tiny
 from tests.mlflow_places import PLACES, Place, quiet
 
-pytestmark = pytest.mark.timeout(300)  # MLflow makes its tables; a server starts
+pytestmark = [
+    pytest.mark.timeout(300),  # MLflow makes its tables; a server starts
+    pytest.mark.xdist_group("mlflow"),  # on one worker, so that they are made once
+]
 
 TAGS = lake_tags(
     repository="lake", branch="main", ref="run-1", commit="c" * 40, split_version="v1", split_seed="none"

@@ -23,6 +23,8 @@ from dfp_platform.serving.champion import CHAMPION
 from tests.apps import tiny_table
 from tests.configured import tiny
 
+pytestmark = pytest.mark.xdist_group("serving")  # one worker exports the model
+
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
