@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -135,11 +134,12 @@ def _story(lake: Lake, ref: str, name: str) -> Story:
 
 def _registered(name: str, contents: list[str]) -> Mapping[str, Registered]:
     """What MLflow knows of these contents; nothing where it is not there, which is said once."""
+    from dfp_platform.models.mlflow_client import is_there
     from dfp_platform.models.registration import registered
     from dfp_platform.settings import settings
 
     uri = settings().mlflow_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    if not is_there(uri):
         return {}
     try:
         return registered(uri=uri, name=name, contents=contents)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfp_platform.errors import UnreachableError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+_FILE = "sqlite:///"
+
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 """Of a client of a server, where the environment says nothing: MLflow's own would wait for minutes."""
 
@@ -21,6 +24,11 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOU
 def is_server(uri: str) -> bool:
     """Whether an address is that of an MLflow server, which keeps artifacts too; else it is a database."""
     return uri.startswith(("http://", "https://"))
+
+
+def is_there(uri: str) -> bool:
+    """Whether there is an MLflow to ask: asking for a file that is not there would make a new database."""
+    return not uri.startswith(_FILE) or Path(uri.removeprefix(_FILE)).exists()
 
 
 @contextmanager

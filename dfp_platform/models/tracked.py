@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dfp_platform.errors import NotFoundError
-from dfp_platform.models.mlflow_client import talking_to
+from dfp_platform.models.mlflow_client import is_there, talking_to
 from dfp_platform.models.tracking import EXPERIMENT, KEY
-
-_FILE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ def tracked_run(uri: str, run_id: str) -> TrackedRun:
     missing = NotFoundError(
         f"MLflow at {uri} knows no run {run_id}", hint="its page in MLflow's UI shows a run's id", run=run_id
     )
-    if not _is_there(uri):
+    if not is_there(uri):
         raise missing
     with talking_to(uri, task=f"show the run {run_id}") as client:
         from mlflow.exceptions import MlflowException
@@ -73,7 +70,7 @@ def code_of(uri: str, key: str) -> dict[str, str]:
     Raises:
         UnreachableError: MLflow did not answer.
     """
-    if not _is_there(uri):
+    if not is_there(uri):
         return {}
     with talking_to(uri, task=f"show the training {key}") as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -81,8 +78,3 @@ def code_of(uri: str, key: str) -> dict[str, str]:
             return {}
         runs = client.search_runs([experiment.experiment_id], filter_string=f"tags.`{KEY}` = '{key}'")
         return {name: value for run in runs[:1] for name, value in run.data.tags.items() if name.startswith("git.")}
-
-
-def _is_there(uri: str) -> bool:
-    """Whether there is an MLflow to ask: asking for a file that is not there would make a new database."""
-    return not uri.startswith(_FILE) or Path(uri.removeprefix(_FILE)).exists()
