@@ -73,12 +73,20 @@ def compare(one: Which, other: Which, ref: AtRef = MAIN, as_json: Json = False) 
     pair = [_version(lake, ref, said) for said in (one, other)]
     files = [model_files(lake, ref, version) for version in pair]
     names = [f"{version.model} v{version.number}" for version in pair]
+    told = [_told(lake, ref, version) for version in pair]
     configuration, difference, reason = _compared(lake, ref, files)
     if as_json:
-        told = difference.model_dump(mode="json") if difference else None
-        return print_json({"models": names, "configuration": configuration, "difference": told, "not_compared": reason})
-    rows = [(key, *values) for key, values in configuration.items()]
-    print_table(["", *names], rows or [("configuration", "the same", "the same")], for_people=True)
+        figures = {name: [getattr(each, name) for each in told] for name in ("roc_auc", "average_precision")}
+        held = difference.model_dump(mode="json") if difference else None
+        answer = {"models": names, "configuration": configuration, "figures": figures, "difference": held}
+        return print_json({**answer, "not_compared": reason})
+    rows = [
+        *((key, *values) for key, values in configuration.items()),
+        ("ROC-AUC", *(_figure(each.roc_auc) for each in told)),
+        ("average precision", *(_figure(each.average_precision) for each in told)),
+        ("by", *(each.figures_of for each in told)),
+    ]
+    print_table(["", *names], rows, for_people=True)
     if difference is None:
         return out().print(f"not compared: {reason}")
     word = "better" if difference.better else "worse" if difference.high < 0 else "not different beyond chance"
@@ -153,6 +161,11 @@ def _version(lake: Lake, ref: str, said: str) -> Version:
 
     name, _, which = said.partition("@")
     return chosen_version(lake, ref, name, which or "champion")
+
+
+def _told(lake: Lake, ref: str, version: Version) -> Told:
+    story = _story(lake, ref, version.model)
+    return next(told for told in story.versions if told.tag == version.tag)
 
 
 def _compared(lake: Lake, ref: str, files: list[Mapping[str, bytes]]) -> tuple[dict[str, tuple[Any, Any]], Any, str]:

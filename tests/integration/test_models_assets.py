@@ -115,6 +115,7 @@ def test_a_champion_reigns_by_rule_or_by_hand_and_everything_follows(
     assert [s["model"] for s in dfp(capsys, monkeypatch, "models", "list")] == [NAME]
     held = dfp(capsys, monkeypatch, "models", "compare", NAME, f"{NAME}@challenger")
     assert held["configuration"] == {"training.epochs": [6, 1]}
+    assert held["figures"]["average_precision"] == [v["average_precision"] for v in reversed(story["versions"])]
     assert held["difference"] == reign.challenger.difference.model_dump(mode="json")
 
     promoted = dfp(capsys, monkeypatch, "models", "promote", NAME, "v2", "-m", "it is smaller")
