@@ -13,6 +13,7 @@ from dfp_platform.assets import (
     models,
     raw,
     reports,
+    studies,
     tables,
 )
 from dfp_platform.assets.raw_on_spark import ingest_on_spark
@@ -58,7 +59,7 @@ def compose() -> dg.Definitions:
         description="Tables by month: for backfills, each of which is one run over the months that are chosen.",
     )
     return dg.Definitions(
-        assets=[*line, *models.beyond, *mobile.beyond, *label_budget.beyond],
+        assets=[*line, *models.beyond, *mobile.beyond, *label_budget.beyond, *studies.beyond],
         asset_checks=[check for room in _ROOMS for check in room.checks],
         jobs=[main_line, months, ingest_on_spark, publish_job, maintain_job],
         schedules=[maintain_weekly],

@@ -21,6 +21,9 @@ LINE = tuple(FIRST_NAMES.values())
 LABEL_BUDGET = "models/label_budget"
 """The asset that tells what labels buy."""
 
+STUDY = "models/study"
+"""The asset that tunes presets."""
+
 DEVICES = ("real_device", "emulator")
 
 
@@ -43,7 +46,7 @@ def is_network(name: str) -> bool:
 
 def beyond_the_line() -> set[str]:
     """Assets that are made only where they, or their model, are asked for."""
-    return {LABEL_BUDGET} | {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
+    return {LABEL_BUDGET, STUDY} | {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
 
 
 def wanted(choices: Mapping[str, Any]) -> Configuration:

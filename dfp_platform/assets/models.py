@@ -52,7 +52,7 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
 
         configuration = configured(name, context.op_execution_context.op_config)
         apps = parts(placed(dataset, places), configuration.data, configuration.split)
-        origin, synthetic = _origin(lake, device)
+        origin, synthetic = origin_of(lake, device)
         made = train(
             apps,
             configuration,
@@ -109,7 +109,7 @@ def _test_figures(files: Mapping[str, bytes], apps: "Parts") -> dict[str, float]
     return headline_figures(evaluate({"": [load_model(files)]}, apps, seed=0, resamples=0).models[0])
 
 
-def _origin(lake: LakeResource, device: str) -> "tuple[Origin, bool]":
+def origin_of(lake: LakeResource, device: str) -> "tuple[Origin, bool]":
     """Where the training table came from, and whether its apps were generated."""
     from dfp_platform.ingest import origin
     from dfp_platform.models.card import Origin

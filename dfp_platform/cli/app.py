@@ -21,6 +21,7 @@ from dfp_platform.cli import (
     runs,
     serve,
     spark,
+    studies,
     tracing,
 )
 
@@ -51,6 +52,7 @@ def dfp(
 
 demo.register(app)
 runs.register(app)
+studies.register(app)
 backfill.register(app)
 questions.register(app)
 serve.register(app)

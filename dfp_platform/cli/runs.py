@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,6 +153,7 @@ def launched(
     branch: str | None = None,
     base: str | None = None,
     partitions: Span | None = None,
+    ops: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
     """Run the assets here and tell about it on stderr.
 
@@ -159,6 +161,7 @@ def launched(
         keys: asset key paths; None: the main line, and what belongs to the training that is asked for.
         told: that training.
         partitions: which partitions of partitioned assets to make; None: all.
+        ops: config of further ops.
     """
     from dfp_platform.assets.choices import LINE, assets_of, beyond_the_line
     from dfp_platform.publishing.launch import MAIN_JOB, run_job
@@ -168,6 +171,7 @@ def launched(
         keys = sorted({*_dependencies(told), *assets_of(told.name)})
     job = ASSET_JOB if beyond_the_line().intersection(keys or ()) else MAIN_JOB
     config = run_config(told, keys)
+    config["ops"].update(ops or {})
     with Narrator(err()).speaking() as narrator, only_answers_on_stdout():
         return run_job(
             job=job,

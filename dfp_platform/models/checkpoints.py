@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dfp_platform.models.configs import Configuration
+from dfp_platform.models.data import TrainingData
 from dfp_platform.models.parts import Parts
 
 SECONDS_BETWEEN = 10.0
@@ -60,9 +61,17 @@ def checkpoint_of(home: Path, apps: Parts, configuration: Configuration, librari
     for old in home.glob("*"):
         if time.time() - old.stat().st_mtime > _KEPT:
             old.unlink(missing_ok=True)
-    digest = hashlib.sha256(configuration.to_json())
-    digest.update(repr((sorted(libraries.items()), apps.features)).encode())
-    for part in (apps.training, apps.calibration):
+    told = (configuration.to_json(), repr(sorted(libraries.items())).encode())
+    return Checkpoint(home / f"{configuration.name}-{fingerprint(told, (apps.training, apps.calibration))}.ckpt")
+
+
+def fingerprint(told: Iterable[bytes], apps: Iterable[TrainingData]) -> str:
+    """Sixteen hex digits that name words and apps: another word, row, label or feature is another name."""
+    digest = hashlib.sha256()
+    for word in told:
+        digest.update(word)
+    for part in apps:
+        digest.update(repr(part.features).encode())
         digest.update(np.ascontiguousarray(part.matrix).data)
         digest.update(np.ascontiguousarray(part.labels).data)
-    return Checkpoint(home / f"{configuration.name}-{digest.hexdigest()[:16]}.ckpt")
+    return digest.hexdigest()[:16]

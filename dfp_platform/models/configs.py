@@ -66,6 +66,10 @@ class TreesConfig(Record):
 
     kind: Literal["xgboost"] = "xgboost"
     max_depth: int = Field(6, ge=1, description="levels of one tree")
+    min_child_weight: float = Field(1.0, ge=0, description="least sum of second derivatives over the apps of a leaf")
+    subsample: float = Field(1.0, gt=0, le=1, description="share of the apps that one tree sees")
+    colsample_bytree: float = Field(1.0, gt=0, le=1, description="share of the features that one tree sees")
+    reg_lambda: float = Field(1.0, ge=0, description="L2 penalty on the weights of leaves")
     threads: int = Field(
         1, ge=1, description="more give the same trees, and waste a busy machine on waiting for one another"
     )

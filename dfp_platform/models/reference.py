@@ -69,7 +69,7 @@ def _parameters(configuration: Configuration, trees: TreesConfig) -> dict[str, A
         "objective": "binary:logistic",
         "tree_method": "hist",
         "eval_metric": "logloss",
-        "max_depth": trees.max_depth,
+        **trees.model_dump(exclude={"kind", "threads"}),
         "eta": configuration.training.learning_rate,
         "nthread": trees.threads,
         "seed": configuration.training.seed,
