@@ -48,13 +48,20 @@ SPACES: dict[str, Space] = {
 }
 """By kind of model, as `configs.MODELS`."""
 
+DECIDED = ("model", "split", "split.by", "training.seed", "training.false_positive_rate")
+"""Keys that a study decides itself."""
+
 
 def space_of(preset: str, choices: Mapping[str, Value]) -> Space:
     """What is tried of a preset: the space of its kind without the keys that a person has chosen.
 
     Raises:
-        ConfigurationError: no such preset, a choice that cannot be, or nothing is left to try.
+        ConfigurationError: no such preset, a choice that cannot be or is not a person's, or nothing is left to try.
     """
+    if refused := [key for key in choices if key in DECIDED]:
+        raise ConfigurationError(
+            f"a study decides {refused[0]} itself", hint="name presets by --models", setting=refused[0]
+        )
     space = SPACES[resolve({**choices, "model": preset}).model.kind]
     left = {key: values for key, values in space.items() if key not in choices}
     if not left:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dfp_platform.errors import CalibrationError, ConfigurationError, CorruptLakeError, InputError
+from dfp_platform.errors import CalibrationError, CorruptLakeError, InputError
 from dfp_platform.models.card import Slice
 from dfp_platform.models.checkpoints import Checkpoint, fingerprint
 from dfp_platform.models.configs import Configuration
@@ -41,9 +41,6 @@ _THRESHOLD_RATE = 0.05
 """False positive rate of trials: their thresholds are never used, and a slice of the past is small."""
 
 _DIGITS = 6
-
-_OURS = ("model", "split", "split.by", "training.seed", "training.false_positive_rate")
-"""Keys that a study decides itself."""
 
 Told = Callable[[str, int, float | None], None]
 """Called after each trial with the preset, how many are done and the best value so far."""
@@ -172,8 +169,6 @@ def study(
         CalibrationError, InputError: the apps are too few, or of one label, to fit on or to judge by.
     """
     chosen = chosen or {}
-    if refused := [key for key in chosen if key in _OURS]:
-        raise ConfigurationError(f"a study decides {refused[0]} itself", hint="leave it out", setting=refused[0])
     judge = judged_past(apps)
     searches = [_Search(judge, preset, budget, chosen, seed, unfinished) for preset in presets]
     done = [search.run(told) for search in searches]

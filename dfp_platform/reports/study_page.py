@@ -29,7 +29,7 @@ def render_study(study: Json, files: Mapping[str, str]) -> bytes:
             **one,
             "style": model_style(position),
             "failed": [trial for trial in one["trials"] if trial["value"] is None],
-            "keys": list(one["trials"][0]["parameters"]) if one["trials"] else [],
+            "searched": list(one["trials"][0]["parameters"]) if one["trials"] else [],
             "file": files[one["preset"]],
         }
         for position, one in enumerate(study["presets"])
