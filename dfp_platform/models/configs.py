@@ -138,4 +138,5 @@ class Configuration(Record):
     @property
     def by_chance(self) -> bool:
         """Whether another seed gives another model; trees that see every app and feature leave nothing to chance."""
-        return not isinstance(self.model, TreesConfig)
+        trees = self.model
+        return not isinstance(trees, TreesConfig) or min(trees.subsample, trees.colsample_bytree) < 1

@@ -168,7 +168,7 @@ def study(
         ConfigurationError: no such preset or key, nothing to search, or Optuna is not installed.
         CalibrationError, InputError: the apps are too few, or of one label, to fit on or to judge by.
     """
-    chosen = chosen or {}
+    chosen, libraries = chosen or {}, _libraries()
     judge = judged_past(apps)
     searches = [_Search(judge, preset, budget, chosen, seed, unfinished) for preset in presets]
     done = [search.run(told) for search in searches]
@@ -190,7 +190,7 @@ def study(
         },
         presets=ranked,
         winner=ranked[0].preset,
-        libraries=_libraries(),
+        libraries=libraries,
         platform={"machine": machine()},
     )
 
@@ -299,7 +299,8 @@ class _Search:
         from dfp_platform.models.weights import load_model
 
         values = []
-        for seed in range(self.seed, self.seed + self.budget.seeds):
+        seeds = self.budget.seeds if configuration.by_chance else 1
+        for seed in range(self.seed, self.seed + seeds):
             training = configuration.training.model_copy(update={"seed": seed, "false_positive_rate": _THRESHOLD_RATE})
             told = configuration.model_copy(update={"training": training})
             model = load_model(train(self.judge, told, progress=False).files)

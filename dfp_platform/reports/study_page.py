@@ -9,7 +9,7 @@ from dfp_platform.reports.axes import linear_axis, share_axis
 from dfp_platform.reports.charts import Chart, Series, line_chart
 from dfp_platform.reports.figures import model_style
 from dfp_platform.reports.inputs import Json
-from dfp_platform.reports.page import rendered
+from dfp_platform.reports.templates import rendered
 
 FEW_MALWARE = 50
 """Fewer malware apps than this cannot tell good trials apart; the page says so."""

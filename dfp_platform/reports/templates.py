@@ -13,8 +13,15 @@ _HOME = Path(__file__).parent
 STYLE_SHEET = _HOME / "page.css"
 
 
+def rendered(template: str, **values: Any) -> bytes:
+    """A template of this folder, filled, with the style sheet; equal values are equal bytes, UTF-8."""
+    style_sheet = STYLE_SHEET.read_text(encoding="utf-8")
+    text = environment().get_template(template).render(style_sheet=style_sheet, **values)
+    return (text.strip() + "\n").encode()
+
+
 def environment(**filters: Callable[[Any], str]) -> Environment:
-    """Templates of this folder; a name that nobody has set is an error, and what is written is escaped.
+    """Templates of this folder; a name that nobody has set is an error, and what is written into HTML is escaped.
 
     Args:
         filters: of one page alone, by name.
@@ -23,7 +30,7 @@ def environment(**filters: Callable[[Any], str]) -> Environment:
 
     made = Environment(
         loader=FileSystemLoader(_HOME),
-        autoescape=True,
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),  # Markdown is read as it is
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

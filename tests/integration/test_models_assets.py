@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dfp_platform.assets.choices import run_config_of
+from dfp_platform.assets.choices import STUDY, run_config_of
 from dfp_platform.cli import main
 from dfp_platform.cli.runs import QUIET
 from dfp_platform.definitions import defs
 from dfp_platform.models.card import ModelCard
+from dfp_platform.models.studies import Study
 from dfp_platform.publishing.champions import CHAMPIONS, reign_at
 from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.resources.dagster_internals import ASSET_JOB, key_of, report_materialization
@@ -157,3 +158,20 @@ def test_a_value_that_cannot_be_fails_the_step_by_name(instance: dg.DagsterInsta
     )
     assert not outcome.success
     assert "training.epochs=0 cannot be" in failures[0].cause.message
+
+
+def test_a_study_is_published_as_a_report_a_page_and_files_to_copy(instance: dg.DagsterInstance) -> None:
+    told = {"presets": ["xgboost", "detector"], "trials": 2, "choices": {"training.epochs": "3"}}
+    outcome = run_job(
+        job=ASSET_JOB,
+        selection=[STUDY],
+        run_config={"loggers": QUIET, "ops": {"models__study": {"config": told}}},
+        instance=instance,
+        module="dfp_platform.definitions",
+    )
+    assert outcome.success, outcome
+    found = Study.from_json(lake().read("main", f"{STUDY}/report.json"))
+    assert (found.trials, found.synthetic, {one.preset for one in found.presets}) == (2, True, set(told["presets"]))
+    assert b"Synthetic data" in lake().read("main", f"{STUDY}/index.html")
+    assert b"kind: detector" in lake().read("main", f"{STUDY}/presets/detector_tuned.yaml")
+    assert not list((settings().home / "checkpoints").glob("*"))

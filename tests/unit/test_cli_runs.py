@@ -53,6 +53,18 @@ def test_a_key_that_does_not_exist_is_answered_with_the_nearest(
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--models", "vea"], "did you mean model=vae?"), (["model=vae"], "a study decides model itself")],
+)
+def test_a_study_that_cannot_be_is_refused_before_a_run_begins(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(["study", *arguments], monkeypatch, tmp_path) == 1
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "lake").exists()
+
+
 def test_a_model_beyond_the_main_line_is_made_where_it_is_asked_for() -> None:
     line, chosen = (set(_dependencies(told_by(choices))) for choices in ([], ["model=vae", "data=emulator"]))
     assert chosen - line == {"models/vae_emulator", "mobile/vae_emulator_onnx"}
