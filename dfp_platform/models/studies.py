@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 FITTED, STOPPED = 0.45, 0.6
 """Shares of the past: the oldest apps up to the first fit a trial, those up to the second stop it, the rest judges it.
 
-Malware comes in waves: of the shared real apps, no cut with a shorter judge left malware in all three.
+Malware comes in waves, so that a short slice may hold none: the usual 80 % of 80 % left none to stop by in the 1,622
+real apps of 2019.
 """
 
 _THRESHOLD_RATE = 0.05

@@ -51,15 +51,17 @@ def render_study(study: Json, files: Mapping[str, str]) -> bytes:
 def verdict(study: Json) -> str:
     """One sentence that says who won, and that XGBoost did if it did."""
     first, *others = study["presets"]
-    told = f"{first['preset']} won with an average precision of {first['best_value']:.3f}"
+    won = f"{first['preset']} won with an average precision of {first['best_value']:.3f}"
     if not others:
         return f"{first['preset']} was studied alone: {first['best_value']:.3f}, as it was {first['baseline']:.3f}."
     if first["kind"] == "xgboost":
-        return f"XGBoost won: {told}; the best of the others, {_named(others[0])}, was tuned by the same budget."
+        return (
+            f"XGBoost won: {won.replace(' won', '')}; the best of the others by the same budget is {_named(others[0])}."
+        )
     trees = next((one for one in others if one["kind"] == "xgboost"), None)
     if trees is None:
-        return f"{told}, before {_named(others[0])}. XGBoost, the reference, was not among them."
-    return f"{told}; XGBoost, tuned by the same budget, came to {trees['best_value']:.3f}."
+        return f"{won}, before {_named(others[0])}. XGBoost, the reference, was not among them."
+    return f"{won}; XGBoost, tuned by the same budget, came to {trees['best_value']:.3f}."
 
 
 def best_over_trials(presets: Sequence[Json]) -> Chart:

@@ -218,7 +218,7 @@ def ranked(trees: Study, *best: tuple[str, str, float]) -> Study:
     [
         (
             [("xgboost", "xgboost", 0.9), ("vae", "vae", 0.8)],
-            "XGBoost won: xgboost won with an average precision of 0.900",
+            "XGBoost won: xgboost with an average precision of 0.900",
         ),
         (
             [("vae", "vae", 0.9), ("xgboost", "xgboost", 0.8)],
