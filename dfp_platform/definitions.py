@@ -10,6 +10,7 @@ from dfp_platform.assets import (
     features,
     label_budget,
     mobile,
+    model_cards,
     models,
     raw,
     reports,
@@ -39,7 +40,7 @@ EXECUTORS: dict[str, Callable[[], dg.ExecutorDefinition]] = {
 }
 """Where the steps of a run execute, by `Settings.step_process`."""
 
-_ROOMS = (raw, features, models, champions, evaluation, mobile, reports)
+_ROOMS = (raw, features, models, champions, evaluation, mobile, reports, model_cards)
 
 
 def compose() -> dg.Definitions:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dfp_platform.lake import Lake
     from dfp_platform.publishing.launch import RunOutcome
 
+PAGE = "reports/summary/index.html"
 DATASETS = ("kronodroid_real_device", "kronodroid_emulator")
 SYNTHETIC = "SYNTHETIC DATA: these rows were generated. The scores say that the line works, nothing about real malware."
 
@@ -127,14 +128,13 @@ def summarised(lake: Lake, outcome: RunOutcome) -> Summary:
 
 
 def _laid_out(lake: Lake, commit: str, folder: Path) -> Path | None:
-    """A copy of the report's page under the name of its commit."""
-    page = next((stat.path for stat in lake.list(commit, "reports/") if stat.path.endswith(".html")), None)
-    if page is None:
+    """A copy of the summary's page under the name of its commit."""
+    if not lake.exists(commit, PAGE):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{commit[:12]}.html"
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
-        unfinished.write(lake.read(commit, page))
+        unfinished.write(lake.read(commit, PAGE))
     os.chmod(unfinished.name, 0o644)
     Path(unfinished.name).replace(place)
     return place

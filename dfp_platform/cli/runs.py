@@ -48,6 +48,9 @@ Choices = Annotated[
     ),
 ]
 
+JUDGED = ("models/champions", "models/evaluation", "reports/leaderboard", "reports/model_cards")
+"""What says how good models are: made again after each training."""
+
 HELD = "not published:"
 """In the failure of a step that did its work and only stands for what the gate held back."""
 
@@ -110,8 +113,7 @@ def train(choices: Choices = None, branch: Branch = None, base: Base = None, as_
 
     told = told_by(choices)
     names = [told.name] if choices or told.name not in LINE else LINE
-    judged = ("models/champions", "models/evaluation", "reports/leaderboard")
-    keys = [*(f"models/{name}" for name in names), *judged]
+    keys = [*(f"models/{name}" for name in names), *JUDGED]
     report(launched(sorted(keys), told, branch=branch, base=base), as_json=as_json)
 
 

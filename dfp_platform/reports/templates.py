@@ -35,22 +35,21 @@ def environment(**filters: Callable[[Any], str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        count=_count, time=_time, figure=_figure, percent=_percent, interval=_interval, size=_size, **filters
-    )
+    made.filters.update(count=count, time=time, figure=figure, percent=percent, interval=interval, size=size, **filters)
     return made
 
 
-def _count(value: float) -> str:
+def count(value: float) -> str:
+    """A whole number with its thousands apart."""
     return f"{value:,.0f}"
 
 
-def _time(value: float) -> str:
+def time(value: float) -> str:
     """A duration in whatever unit its column names."""
     return f"{value:,.1f}"
 
 
-def _figure(value: float | None, digits: int = 3) -> str:
+def figure(value: float | None, digits: int = 3) -> str:
     """A figure, where "1.000" is kept for what is exactly one."""
     if value is None:
         return "–"
@@ -62,14 +61,16 @@ def _figure(value: float | None, digits: int = 3) -> str:
     )
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in percent; a dash for one that is not known."""
     return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
 
 
-def _interval(pair: Sequence[float] | None) -> str:
+def interval(pair: Sequence[float] | None) -> str:
+    """Both ends of an interval; nothing for one that is not known."""
     return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
 
 
-def _size(value: int) -> str:
+def size(value: int) -> str:
     """Bytes, in decimal units."""
     return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
