@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from dfp_platform.assets.choices import beyond_the_line
+from dfp_platform.assets.choices import LINE, beyond_the_line
 from dfp_platform.lake import open_lake
 from dfp_platform.schemas import MAIN
 from tests.e2e.conftest import Demo
@@ -35,6 +35,19 @@ with project_instance(PROJECT_ROOT, settings().dagster_home) as instance:
 print(json.dumps(told))
 """
 """Dagster's own verdict on every asset, in a process that reads the settings of the demo."""
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.xdist_group("demo")
+def test_every_model_of_the_demo_has_a_card_and_the_page_is_the_summary(demo: Demo) -> None:
+    lake = open_lake(demo.home / "lake")
+    told = json.loads(lake.read(MAIN, "reports/model_cards/report.json"))
+    assert [(row["model"], row["judged"], row["synthetic"]) for row in told] == [(name, True, True) for name in LINE]
+    for row in told:
+        for name in row["files"]:
+            assert b"Synthetic data" in lake.read(MAIN, f"reports/model_cards/{name}")
+    shown = next((demo.home / "reports").glob("*.html")).read_bytes()
+    assert b"<h1>Malware models</h1>" in shown
 
 
 @pytest.mark.timeout(700)
