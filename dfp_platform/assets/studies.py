@@ -75,7 +75,7 @@ def study(
 
 
 class Telling:
-    """Progress on stderr: a line after a preset's last trial, and between no more often than every ten seconds."""
+    """Progress on stderr: a line when a preset's trials are done, and before no more often than every ten seconds."""
 
     def __init__(self, trials: int) -> None:
         self.seconds_by_preset: dict[str, float] = {}

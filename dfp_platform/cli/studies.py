@@ -22,7 +22,8 @@ def study(
     models: Annotated[str | None, typer.Option(help="Model presets, comma-separated.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials of each preset.")] = 20,
     seconds: Annotated[
-        float | None, typer.Option(help="Begin no trial later than this after a preset's first; a clock decides then.")
+        float | None,
+        typer.Option(min=1, help="Begin no trial later than this after a preset's first; a clock decides then."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a trial; its value is their mean.")] = 1,
     branch: Branch = None,
