@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Versions of models: which one reigns, how two compare, promotion.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A model, such as autoencoder.", metavar="NAME")]
+Name = Annotated[
+    str, typer.Argument(help="A model, such as autoencoder, or the preset that made it: vae.", metavar="NAME")
+]
 Which = Annotated[
     str, typer.Argument(help="NAME, NAME@v2, NAME@challenger or NAME@CONTENT; a bare NAME is its champion.")
 ]
@@ -47,9 +49,14 @@ def list_(ref: AtRef = MAIN, as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, ref: AtRef = MAIN, as_json: Json = False) -> None:
-    """One model: who reigns and why, and every version with its commit, inputs, figures and size."""
+    """One model: who reigns and why, and every version with its figures, size and commit.
+
+    Content, data tag, MLflow's version and what the figures are of are told by --json.
+    """
+    from dfp_platform.publishing.model_story import named_model
+
     lake = opened()
-    story = _story(lake, ref, name)
+    story = _story(lake, ref, named_model(lake, ref, name))
     if as_json:
         return print_json(_plain(story))
     if story.reign is not None:
@@ -57,7 +64,7 @@ def show(name: Name, ref: AtRef = MAIN, as_json: Json = False) -> None:
         out().print(f"champion since {reign.since:%Y-%m-%d %H:%M:%S} UTC: {reign.reason}")
         if reign.challenger is not None:
             out().print(f"challenger: {reign.challenger.reason}")
-    columns = ["version", "alias", "content", "made (UTC)", "ROC-AUC", "AP", "of", "size", "commit", "inputs", "MLflow"]
+    columns = ["version", "alias", "made (UTC)", "ROC-AUC", "AP", "size", "commit"]
     return print_table(columns, [_row(told) for told in story.versions])
 
 
@@ -107,12 +114,13 @@ def promote(
 ) -> None:
     """Make a version the champion by hand, in one commit; aliases and services follow. `dfp lake revert` undoes it."""
     from dfp_platform.publishing.champions import promote as crown
-    from dfp_platform.publishing.model_story import chosen_version, model_files
+    from dfp_platform.publishing.model_story import chosen_version, model_files, named_model
     from dfp_platform.publishing.promotions import settle
     from dfp_platform.publishing.truth import tell_truth
     from dfp_platform.settings import settings
 
     lake, target = opened(), branch or settings().branch
+    name = named_model(lake, target, name)
     found = chosen_version(lake, target, name, version)
     model_files(lake, target, found)
     graph = code_location.graph()
@@ -157,10 +165,10 @@ def _registered(name: str, contents: list[str]) -> Mapping[str, Registered]:
 
 
 def _version(lake: Lake, ref: str, said: str) -> Version:
-    from dfp_platform.publishing.model_story import chosen_version
+    from dfp_platform.publishing.model_story import chosen_version, named_model
 
     name, _, which = said.partition("@")
-    return chosen_version(lake, ref, name, which or "champion")
+    return chosen_version(lake, ref, named_model(lake, ref, name), which or "champion")
 
 
 def _told(lake: Lake, ref: str, version: Version) -> Told:
@@ -208,15 +216,11 @@ def _row(told: Told) -> tuple[str, ...]:
     return (
         told.version,
         ", ".join(told.aliases),
-        told.content[:12],
-        f"{told.made:%Y-%m-%d %H:%M:%S}",
+        f"{told.made:%Y-%m-%d %H:%M}",
         _figure(told.roc_auc),
         _figure(told.average_precision),
-        told.figures_of,
         size(told.bytes),
         told.commit[:12],
-        told.tag,
-        told.mlflow_version or "",
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
+from dfp_platform.models.presets import model_name
 from dfp_platform.models.registration import Registered
 from dfp_platform.publishing.champions import Version, files_of, reign_at, trained_models, versions
 from dfp_platform.resources.lake import content_at
@@ -74,9 +75,15 @@ def known_models(lake: Lake, ref: str) -> list[str]:
 
 
 def named_model(lake: Lake, ref: str, name: str) -> str:
-    """A model by its name. Raises NotFoundError: there is none; the nearest is named."""
-    known = known_models(lake, ref)
+    """A model by its name, or by the preset that made it of real devices' apps.
+
+    Raises:
+        NotFoundError: there is none; the nearest is named.
+    """
+    known, made = known_models(lake, ref), model_name(name, "real_device")
     if name not in known:
+        if made in known:
+            return made
         raise NotFoundError(f"no model is called {name}", hint=_nearest(name, known), model=name)
     return name
 

@@ -68,6 +68,7 @@ def test_a_model_is_shown_with_the_reason_of_its_reign(dfp: Dfp) -> None:
     assert [line.split("\t")[:2] for line in lines[2:]] == [["v2", "challenger, published"], ["v1", "champion"]]
     story = json.loads(dfp("show", "autoencoder", "--json")[1])
     assert story["reign"]["content"] == story["versions"][1]["content"]
+    assert dfp("show", "ae_small") == dfp("show", "autoencoder")
 
 
 @pytest.mark.parametrize(
