@@ -42,6 +42,7 @@ def render_leaderboard(report: Json, *, content: str, budgets: Sequence[Json] = 
         environment(lead=_lead)
         .get_template("leaderboard.html.j2")
         .render(
+            title="Leaderboard",
             content=content,
             synthetic=any(device["synthetic"] for device in report["devices"]),
             devices=[_device(device, budgets) for device in report["devices"]],
