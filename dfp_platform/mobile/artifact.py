@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
-from dfp_platform.errors import CorruptLakeError
+import numpy as np
+from numpy.typing import NDArray
+
+from dfp_platform.errors import ConfigurationError, CorruptLakeError, InputError
 from dfp_platform.models.card import Origin
 from dfp_platform.models.records import Record
+from dfp_platform.models.training import versions
+from dfp_platform.models.weights import NETWORK_WEIGHTS, NetworkScorer, load_model
 
 CARD = "card.json"
 
@@ -18,16 +25,18 @@ class MobileCard(Record):
     Attributes:
         name: the noun of its lake path, ``autoencoder_onnx``.
         exporter: key in `interface.EXPORTERS`.
-        precision: number format of the weights, ``fp32``.
+        precision: number format, see `interface.Exporter`: ``fp32``, ``fp16``, ``int8``, ``int8_static``.
         model: name of the model it was made from.
         weights_sha256: digest of that model's weights file.
         device: device whose apps the model was trained on.
         features: columns of the input, in order: raw values as landed, float32; NaN where unknown.
         schema_hash: identity of those columns, see `models.data.feature_schema_hash`.
-        input: name of the graph's input, shape ``(apps, features)``.
+        input: name of the input, shape ``(apps, features)``; empty: it is the only one.
         output: name of the output that holds scores, shape ``(apps,)``, within 0 and 1; more is more suspicious.
-        error_output: name of the output that holds reconstruction errors, shape ``(apps,)``.
-        threshold: an app with a higher score raises an alarm; exactly a float32.
+            Empty: it is the first one.
+        error_output: name of the output that holds reconstruction errors, shape ``(apps,)``. Empty: the second one.
+        apps_a_call: how many apps one call takes; None: any number.
+        threshold: an app with a higher score raises an alarm; exactly a float32. That of a quantised model is its own.
         libraries: versions that took part in the export; other versions may give other bytes.
         synthetic: whether the model was trained on generated apps.
         origin: the training table of the model.
@@ -44,6 +53,7 @@ class MobileCard(Record):
     input: str
     output: str
     error_output: str
+    apps_a_call: int | None = None
     threshold: float
     libraries: dict[str, str]
     synthetic: bool = False
@@ -84,3 +94,102 @@ class MobileArtifact:
                 path=CARD,
             )
         return cls(MobileCard.from_json(files[CARD]), models[0], files[models[0]])
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the model file, hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def artifact_name(model: str, exporter: str, precision: str = "fp32") -> str:
+    """The noun of an artifact's lake path: ``autoencoder_onnx``, ``autoencoder_litert_int8``."""
+    return f"{model}_{exporter}" if precision == "fp32" else f"{model}_{exporter}_{precision}"
+
+
+def network_of(files: Mapping[str, bytes], exporter: str) -> NetworkScorer:
+    """The network with these files. Raises InputError: the model is none, so it has no way to phones."""
+    model = load_model(files)
+    if not isinstance(model, NetworkScorer):
+        raise InputError(
+            f"model {model.card.name} is of kind {model.card.kind}; only networks are exported to {exporter}",
+            hint="name models/autoencoder",
+        )
+    return model
+
+
+def card_of(
+    files: Mapping[str, bytes],
+    exporter: str,
+    precision: str,
+    *,
+    names: tuple[str, str, str] = ("", "", ""),
+    apps_a_call: int | None = None,
+    libraries: tuple[str, ...],
+) -> MobileCard:
+    """The card of an artifact of the network with these files.
+
+    Args:
+        names: of the input, the scores and the errors.
+        libraries: distributions whose versions take part.
+    """
+    model = load_model(files).card
+    return MobileCard(
+        name=artifact_name(model.name, exporter, precision),
+        exporter=exporter,
+        precision=precision,
+        model=model.name,
+        weights_sha256=hashlib.sha256(files[NETWORK_WEIGHTS]).hexdigest(),
+        device=model.device,
+        features=model.features,
+        schema_hash=model.schema_hash,
+        input=names[0],
+        output=names[1],
+        error_output=names[2],
+        apps_a_call=apps_a_call,
+        threshold=model.threshold,
+        libraries=versions(*libraries),
+        synthetic=model.synthetic,
+        origin=model.origin,
+    )
+
+
+def rows_for(matrix: NDArray[np.float32], card: MobileCard) -> NDArray[np.float32]:
+    """`matrix` as float32 rows, C-contiguous. Raises InputError: it has another number of columns than features."""
+    if matrix.ndim != 2 or matrix.shape[1] != len(card.features):
+        raise InputError(
+            f"{card.name} takes {len(card.features)} features, not an array of shape {matrix.shape}",
+            hint="build the matrix from the card's feature names",
+        )
+    return np.ascontiguousarray(matrix, dtype=np.float32)
+
+
+def labels(scores: NDArray[np.float32], card: MobileCard) -> NDArray[np.int8]:
+    """1 where a score is above the artifact's threshold, else 0; shape as `scores`."""
+    return (scores > np.float32(card.threshold)).astype(np.int8)
+
+
+def rows_to_learn_from(rows: NDArray[np.float32] | None, precision: str) -> NDArray[np.float32]:
+    """The rows that a static quantisation needs. Raises InputError: there are none."""
+    if rows is None or not len(rows):
+        raise InputError(f"{precision} learns its scales from apps, and there are none", hint="give training rows")
+    return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def require(exporter: str, extra: str, *modules: str) -> None:
+    """Raise ConfigurationError: an exporter's libraries are not installed."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ConfigurationError(
+            f"{exporter} needs {', '.join(missing)}, which is not installed",
+            hint=f"install the extra {extra}: make {extra}",
+            setting=extra,
+        )
+
+
+def unloadable(artifact: MobileArtifact, runtime: str) -> CorruptLakeError:
+    """What is raised where a runtime cannot read an artifact."""
+    return CorruptLakeError(
+        f"{artifact.model} of {artifact.card.name} is no model that {runtime} can load",
+        hint="read it at the commit that wrote it, or export it again",
+        path=artifact.model,
+    )

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfp_platform.errors import CorruptLakeError, InputError
-from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
-from dfp_platform.models.card import ModelCard
-from dfp_platform.models.training import versions
-from dfp_platform.models.weights import NETWORK_WEIGHTS, Answer, NetworkScorer, load_model
+from dfp_platform.mobile.artifact import (
+    MobileArtifact,
+    MobileCard,
+    card_of,
+    labels,
+    network_of,
+    rows_for,
+    rows_to_learn_from,
+    unloadable,
+)
+from dfp_platform.models.weights import Answer
 
 if TYPE_CHECKING:
     import onnx
@@ -45,33 +52,35 @@ class OnnxRuntime:
         return self._run([OUTPUT], matrix)[0]
 
     def _run(self, outputs: list[str], matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.card.features):
-            raise InputError(
-                f"{self.card.name} takes {len(self.card.features)} features, not an array of shape {matrix.shape}",
-                hint="build the matrix from the card's feature names",
-            )
-        rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        return [np.asarray(told, dtype=np.float32) for told in self.session.run(outputs, {INPUT: rows})]
+        told = self.session.run(outputs, {INPUT: rows_for(matrix, self.card)})
+        return [np.asarray(each, dtype=np.float32) for each in told]
 
     def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
-        return (scores > np.float32(self.card.threshold)).astype(np.int8)
+        return labels(scores, self.card)
 
 
 class OnnxExporter:
-    """PyTorch's own exporter, its result stripped of whatever tells where and when it was made."""
+    """PyTorch's own exporter and ONNX Runtime's quantiser, stripped of whatever tells where and when it was made."""
 
     name = "onnx"
     runtime = "ONNX Runtime"
+    precisions: tuple[str, ...] = ("fp32", "int8", "int8_static")
+    extra = ""
 
-    def export(self, files: Mapping[str, bytes]) -> MobileArtifact:
-        model = load_model(files)
-        if not isinstance(model, NetworkScorer):
-            raise InputError(
-                f"model {model.card.name} is of kind {model.card.kind}; only networks are exported to ONNX",
-                hint="name models/autoencoder",
-            )
-        graph = _graph(model.network, features=len(model.card.features))
-        card = _card(model.card, weights=files[NETWORK_WEIGHTS])
+    def export(
+        self, files: Mapping[str, bytes], *, precision: str = "fp32", rows: NDArray[np.float32] | None = None
+    ) -> MobileArtifact:
+        model = network_of(files, "ONNX")
+        card = card_of(
+            files,
+            self.name,
+            precision,
+            names=(INPUT, OUTPUT, ERROR_OUTPUT),
+            libraries=("onnx", "onnxscript", "torch", *(("onnxruntime",) if precision != "fp32" else ())),
+        )
+        graph = _graph(model.network, features=len(card.features))
+        if precision != "fp32":
+            graph = _quantised(graph, rows_to_learn_from(rows, precision) if precision == "int8_static" else None)
         return MobileArtifact(card, MODEL, _canonical_bytes(graph, card))
 
     def load(self, artifact: MobileArtifact) -> OnnxRuntime:
@@ -84,12 +93,46 @@ class OnnxExporter:
         try:
             session = onnxruntime.InferenceSession(artifact.data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no public base
-            raise CorruptLakeError(
-                f"{artifact.model} of {artifact.card.name} is no model that ONNX Runtime can load",
-                hint="read it at the commit that wrote it, or export it again",
-                path=artifact.model,
-            ) from error
+            raise unloadable(artifact, self.runtime) from error
         return OnnxRuntime(session, artifact.card)
+
+
+def _quantised(graph: onnx.ModelProto, rows: NDArray[np.float32] | None) -> onnx.ModelProto:
+    """The model with 8-bit matrix products: by scales learnt from rows, or, without any, found anew for each app."""
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_dynamic,
+        quantize_static,
+    )
+
+    class Rows(CalibrationDataReader):
+        def __init__(self, matrix: NDArray[np.float32]) -> None:
+            self._rows = iter([{INPUT: matrix[at : at + 1]} for at in range(len(matrix))])
+
+        def get_next(self) -> Any:
+            return next(self._rows, None)  # None ends them
+
+    kinds = ["MatMul", "Gemm"]
+    del graph.graph.value_info[:]  # shapes are inferred again: those of torch's exporter contradict the quantiser's
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        before, after = Path(folder) / MODEL, Path(folder) / "quantised.onnx"
+        before.write_bytes(graph.SerializeToString())
+        if rows is None:
+            quantize_dynamic(before, after, weight_type=QuantType.QInt8, op_types_to_quantize=kinds)
+        else:
+            quantize_static(
+                before,
+                after,
+                Rows(rows),
+                quant_format=QuantFormat.QDQ,
+                weight_type=QuantType.QInt8,
+                activation_type=QuantType.QUInt8,
+                op_types_to_quantize=kinds,
+            )
+        return onnx.load_model(after)
 
 
 def _graph(network: nn.Module, *, features: int) -> onnx.ModelProto:
@@ -121,7 +164,6 @@ def _canonical_bytes(model: onnx.ModelProto, card: MobileCard) -> bytes:
     essentials = {
         "dfp.model": card.model,
         "dfp.schema_hash": card.schema_hash,
-        "dfp.threshold": repr(card.threshold),
         "dfp.weights_sha256": card.weights_sha256,
         "dfp.synthetic": str(card.synthetic).lower(),
     }
@@ -138,30 +180,10 @@ def _with_metadata(model: onnx.ModelProto) -> Iterator[Any]:
     yield from model.functions
 
 
-def _card(model: ModelCard, *, weights: bytes) -> MobileCard:
-    return MobileCard(
-        name=f"{model.name}_onnx",
-        exporter="onnx",
-        precision="fp32",
-        model=model.name,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
-        device=model.device,
-        features=model.features,
-        schema_hash=model.schema_hash,
-        input=INPUT,
-        output=OUTPUT,
-        error_output=ERROR_OUTPUT,
-        threshold=model.threshold,
-        libraries=versions("onnx", "onnxscript", "torch"),
-        synthetic=model.synthetic,
-        origin=model.origin,
-    )
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's words to its own developers: deprecations inside torch.export, onnxscript's progress."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -1,0 +1,129 @@
+"""ExecuTorch: one .pte file whose matrix products XNNPACK computes, one app a call."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfp_platform.mobile.artifact import (
+    MobileArtifact,
+    MobileCard,
+    card_of,
+    labels,
+    network_of,
+    require,
+    rows_for,
+    rows_to_learn_from,
+    unloadable,
+)
+from dfp_platform.mobile.native import without_native_output
+from dfp_platform.models.threads import one_thread
+from dfp_platform.models.weights import Answer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODEL = "model.pte"
+
+
+class ExecuTorchRuntime:
+    """A .pte program by ExecuTorch's runtime; its pool of threads is not used by programs this small."""
+
+    def __init__(self, method: Any, card: MobileCard) -> None:
+        self.method = method
+        self.card = card
+
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        import torch
+
+        rows = torch.from_numpy(rows_for(matrix, self.card))
+        scores, errors = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
+        for at in range(len(rows)):
+            score, error = self.method.execute([rows[at : at + 1]])
+            scores[at], errors[at] = float(score), float(error)
+        return Answer(scores, errors)
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.answer(matrix).scores
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        return labels(scores, self.card)
+
+
+class ExecuTorchExporter:
+    """torch.export, PT2E's quantisation, and XNNPACK's partitioner."""
+
+    name = "executorch"
+    runtime = "ExecuTorch"
+    precisions: tuple[str, ...] = ("fp32", "int8", "int8_static")
+    extra = "phone"
+
+    def export(
+        self, files: Mapping[str, bytes], *, precision: str = "fp32", rows: NDArray[np.float32] | None = None
+    ) -> MobileArtifact:
+        require("an export to ExecuTorch", self.extra, "executorch", "torchao")
+        network = network_of(files, "ExecuTorch").network
+        quantiser = () if precision == "fp32" else ("torchao",)
+        card = card_of(files, self.name, precision, apps_a_call=1, libraries=("executorch", "torch", *quantiser))
+        learnt = rows_to_learn_from(rows, precision) if precision == "int8_static" else None
+        with _quiet(), one_thread():
+            return MobileArtifact(card, MODEL, _program(network, len(card.features), precision, learnt))
+
+    def load(self, artifact: MobileArtifact) -> ExecuTorchRuntime:
+        require("ExecuTorch", self.extra, "executorch")
+        with _quiet():
+            from executorch.runtime import Runtime
+
+            try:
+                method = Runtime.get().load_program(artifact.data).load_method("forward")
+            except RuntimeError as error:
+                raise unloadable(artifact, self.runtime) from error
+        return ExecuTorchRuntime(method, artifact.card)
+
+
+def _program(network: nn.Module, features: int, precision: str, rows: NDArray[np.float32] | None) -> bytes:
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    sample = (torch.zeros(1, features),)
+    exported = torch.export.export(network.eval(), sample)
+    if precision != "fp32":
+        exported = torch.export.export(_quantised(exported.module(), sample, rows), sample)
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    return bytes(lowered.to_executorch().buffer)
+
+
+def _quantised(module: Any, sample: tuple[Any, ...], rows: NDArray[np.float32] | None) -> Any:
+    """The module with 8-bit matrix products: by scales learnt from rows, or, without any, found anew for each app."""
+    import torch
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    told = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=rows is None)
+    prepared = prepare_pt2e(module, XNNPACKQuantizer().set_global(told))
+    for row in sample[0] if rows is None else torch.from_numpy(rows):
+        prepared(row[None])
+    return convert_pt2e(prepared)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' words about themselves."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), without_native_output():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
