@@ -47,7 +47,7 @@ phone: $(DEV_ENV) ## what artifacts for phones need beside ONNX: LiteRT, ExecuTo
 	@$(BIN)/python -c 'import executorch, litert_torch, tensorflow' 2>/dev/null || { $(call install,.[dev$(comma)phone]); }
 
 mobile: phone ## the tests of all exporters and runtimes (minutes)
-	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 tests/unit/test_mobile_exporters.py \
+	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m "slow or not slow" tests/unit/test_mobile_exporters.py \
 	  tests/unit/test_mobile_exporting.py tests/conformance/tensorflow_interpreter.py
 
 engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, merged tables, equal rows from dbt (minutes)

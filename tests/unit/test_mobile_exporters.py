@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from dfp_platform.models.weights import load_model
 from dfp_platform.settings import PROJECT_ROOT
 from tests.apps import tiny_table
 from tests.configured import NETWORKS, tiny
+from tests.exporters import of_extra
 
 EXPORT = """
 import sys
@@ -48,12 +48,9 @@ def weights(data):
     return train(data, tiny("ae_small", "training.epochs=4"), synthetic=True, progress=False).files
 
 
-@pytest.fixture(scope="module", params=EXPORTERS)
+@pytest.fixture(scope="module", params=[of_extra(name) for name in EXPORTERS])
 def exporter(request):
-    found = EXPORTERS[request.param]
-    if found.extra and find_spec("executorch") is None:
-        pytest.skip("needs the extra phone: make phone installs it, and make mobile runs these tests with it")
-    return found
+    return EXPORTERS[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -19,9 +17,10 @@ from dfp_platform.models.training import train
 from dfp_platform.models.weights import load_model
 from tests.apps import tiny_table
 from tests.configured import tiny
+from tests.exporters import KINDS, of_extra
 
-KINDS = [(name, precision) for name, found in EXPORTERS.items() for precision in found.precisions]
-QUANTISED = [kind for kind in KINDS if kind[1].startswith("int8")]
+QUANTISED = [of_extra(name, precision) for name, precision in KINDS if precision.startswith("int8")]
+SMALLER = [of_extra(name, precision) for name, precision in KINDS if precision != "fp32"]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +40,6 @@ def made(weights, data):
     known = {}
 
     def of(name, precision):
-        if EXPORTERS[name].extra and find_spec("executorch") is None:
-            pytest.skip("needs the extra phone: make phone installs it, and make mobile runs these tests with it")
         if (name, precision) not in known:
             calibration = calibration_of(data, false_positive_rate=0.01)
             known[name, precision] = export(weights, exporter=name, precision=precision, calibration=calibration)
@@ -76,13 +73,14 @@ def test_their_parity_reports_what_changed_and_holds_them_to_less(made, weights,
     assert parity.share_of_tolerance > 1
 
 
-@pytest.mark.parametrize(("name", "precision"), [kind for kind in KINDS if kind[1] != "fp32"])
+@pytest.mark.parametrize(("name", "precision"), SMALLER)
 def test_the_same_network_and_rows_give_the_same_bytes(made, weights, data, name, precision):
     first = made(name, precision)
     calibration = calibration_of(data, false_positive_rate=0.01)
     assert export(weights, exporter=name, precision=precision, calibration=calibration).files == first.files
 
 
+@pytest.mark.slow
 def test_half_precision_is_half_as_large_and_nearly_exact(made, weights, data):
     artifact = made("litert", "fp16")
     assert len(artifact.data) < 0.75 * len(made("litert", "fp32").data)
