@@ -6,7 +6,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := dfp_platform dbt_datafusion tests benchmarks conftest.py
+CODE := dfp_platform dbt_datafusion tests benchmarks android_lab conftest.py
 DEMO_ENV := $(VENV)/.demo
 DEV_ENV := $(VENV)/.dev
 PACKAGES := pyproject.toml constraints.txt dbt_datafusion/pyproject.toml

@@ -165,7 +165,9 @@ def built(lab: Lab, output: Path) -> tuple[Path, list[str]]:
         listed = work / "inputs.txt"
         listed.write_text("\n".join(str(path) for path in [*classes, *jars]))
         where = ("--lib", str(android), "--lib", str(java_home), "--min-api", str(lab.app["min_sdk"]))
-        _run("java", "-cp", str(d8), "com.android.tools.r8.D8", "--release", *where, "--output", str(work), f"@{listed}")
+        _run(
+            "java", "-cp", str(d8), "com.android.tools.r8.D8", "--release", *where, "--output", str(work), f"@{listed}"
+        )
         _add(linked, lab, sorted(work.glob("classes*.dex")), libraries)
         _run("zipalign", "-f", "-p", "4", str(linked), str(work / "aligned.apk"))
         _sign(work / "aligned.apk", work / "signed.apk", lab)
@@ -225,7 +227,14 @@ def tested(lab: Lab, session: Path) -> int:
         path = os.pathsep.join(str(part) for part in [classes, *jars])
         command = ["java", f"-Ddfp.session={session}", "-cp", path, "org.junit.platform.console.ConsoleLauncher"]
         return subprocess.run(
-            [*command, "execute", f"--scan-classpath={classes}", "--disable-banner", "--details=tree", "--disable-ansi-colors"]
+            [
+                *command,
+                "execute",
+                f"--scan-classpath={classes}",
+                "--disable-banner",
+                "--details=tree",
+                "--disable-ansi-colors",
+            ]
         ).returncode
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("dfp_platform", "dbt_datafusion", "tests", "benchmarks")
+ROOMS = ("dfp_platform", "dbt_datafusion", "tests", "benchmarks", "android_lab")
 FILE_LIMIT, FUNCTION_LIMIT = 400, 60
 
 EXCEPTIONS: dict[str, str] = {}

@@ -14,10 +14,12 @@
     │   ├── HeldBackError         the gate did not let a run publish: `reasons` lists why
     │   ├── CorruptLakeError      stored bytes do not match their name; nothing is served from them
     │   ├── ConfigurationError    settings that cannot work
+    │   ├── DeviceError           a phone refused or failed what it was asked
     │   └── CalibrationError      too little data for a number that would mean something
     ├── TransientError            the same call may succeed later
     │   ├── DiskFullError         no room for what should be written; nothing was changed
     │   ├── StaleHeadError        the branch moved since it was read (compare-and-swap lost)
+    │   ├── DeviceBusyError       a phone is offline, too hot or too slow just now
     │   └── UnreachableError      a server or source did not answer
     └── UnknownOutcomeError       the write may or may not have landed: look before trying again
 
@@ -107,6 +109,10 @@ class ConfigurationError(PermanentError):
     """Settings that cannot work. Fields: `setting`."""
 
 
+class DeviceError(PermanentError):
+    """A phone refused or failed what it was asked. Fields: `situation`, one word; `serial` where one is known."""
+
+
 class CalibrationError(PermanentError):
     """Too little data for a number that would mean something."""
 
@@ -121,6 +127,10 @@ class StaleHeadError(TransientError):
 
 class DiskFullError(TransientError):
     """No room for what should be written; nothing was changed. Fields: `place`."""
+
+
+class DeviceBusyError(TransientError):
+    """A phone is offline, too hot or too slow just now. Fields: `situation`, one word; `serial`."""
 
 
 class UnreachableError(TransientError):

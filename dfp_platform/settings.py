@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     serving_token: SecretStr | None = Field(
         None, description="what POST /admin/reload of `dfp serve` wants as bearer token, and what promotions show it"
     )
+    adb: str = Field("adb", description="the program that talks to phones: a name on PATH, or a path")
     kaggle_api_token: SecretStr | None = Field(
         None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
     )

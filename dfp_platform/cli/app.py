@@ -11,6 +11,7 @@ from dfp_platform.cli import (
     backfill,
     catalog,
     demo,
+    device,
     lake,
     lake_care,
     lake_history,
@@ -64,3 +65,4 @@ app.add_typer(lake.app, name="lake")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(models.app, name="models")
 app.add_typer(spark.app, name="spark")
+app.add_typer(device.app, name="device")

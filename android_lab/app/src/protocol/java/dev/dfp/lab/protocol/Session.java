@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +16,7 @@ import java.util.Map;
  * <p>An artifact's folder holds its card.json, its one model file and expected.csv.
  */
 public final class Session {
+    private static final String ABOUT = "session.json";
     private static final String ROWS = "rows.csv";
     private static final String CARD = "card.json";
     private static final String EXPECTED = "expected.csv";
@@ -46,17 +48,17 @@ public final class Session {
      * @throws IOException nothing complete was pushed there
      */
     public static Session open(File folder) throws IOException {
-        return new Session(folder, Json.object(text(new File(folder, "session.json"))));
+        return new Session(folder, Json.object(text(new File(folder, ABOUT))));
     }
 
     /** The newest session among the folders beneath; null if none was pushed. Names begin with their time. */
     public static Session newest(File sessions) throws IOException {
-        String[] names = sessions.list();
-        if (names == null || names.length == 0) {
+        File[] complete = sessions.listFiles(folder -> new File(folder, ABOUT).isFile());
+        if (complete == null || complete.length == 0) {
             return null;
         }
-        java.util.Arrays.sort(names);
-        return open(new File(sessions, names[names.length - 1]));
+        Arrays.sort(complete);
+        return open(complete[complete.length - 1]);
     }
 
     public Apps apps() throws IOException {
