@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
-	spark phone mobile conformance conformance-dbt conformance-merge conformance-crashes conformance-mlflow engines trino
+	spark phone mobile conformance conformance-dbt conformance-merge conformance-crashes conformance-mlflow engines trino \
+	apk android-test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -77,6 +78,12 @@ trino: $(DEV_ENV) .cache/trino/made ## Trino 476 against the REST catalog (Java 
 	@mkdir -p $(@D) && cd $(@D) && mvn -q -B dependency:copy -Dartifact=io.trino:trino-server:476:tar.gz -DoutputDirectory=.
 	@cd $(@D) && tar xzf trino-server-476.tar.gz && rm trino-server-476.tar.gz
 	@touch $@
+
+apk: $(DEV_ENV) ## the Android lab: its JVM tests, and a signed APK for `dfp device run` (Java 17, Maven, Debian's aapt apksigner zipalign)
+	@$(BIN)/python -m pytest tests/conformance/android_lab.py
+
+android-test: $(DEV_ENV) ## of these, the JVM tests alone (Java 17 and Maven)
+	@$(BIN)/python -m pytest tests/conformance/android_lab.py -k jvm
 
 check: lint types layers definitions shape test ## what CI runs: format, lint, types, layers, definitions, shape, tests
 

@@ -23,7 +23,7 @@ COLD_LOADS = 3
 """Processes in which a load is measured; the row has their median."""
 
 _THROTTLED = 2
-_POLL = 5.0
+_POLL = 5.0  # seconds between looks at the temperature
 
 Tell = Callable[[str, int, int], None]
 
@@ -66,7 +66,6 @@ def measure(
     tell: Tell,
     note: Callable[[str], None],
     output: Path,
-    poll: float = _POLL,
 ) -> Outcome:
     """Measure every artifact of a session on a device; rows appear in `output` as they come.
 
@@ -76,7 +75,6 @@ def measure(
         tell: progress: what, how many are done, how many there are.
         note: sentences for a person.
         output: folder that gets one JSON file a row.
-        poll: seconds between looks at the temperature.
     Raises:
         DeviceError, DeviceBusyError, DiskFullError: what keeps all artifacts from being measured.
     """
@@ -89,7 +87,7 @@ def measure(
         tell("pushing models and rows", 0, 0)
         _push(adb, session)
         for noun in session.artifacts:
-            cooled(adb, below=plan.cool_below, patience=plan.patience, tell=tell, poll=poll)
+            cooled(adb, below=plan.cool_below, patience=plan.patience, tell=tell)
             try:
                 row = _measured(adb, session, noun, plan, told, tell)
             except DeviceError as error:
@@ -130,7 +128,7 @@ def _push(adb: Adb, session: PhoneSession) -> None:
         adb.push(Path(scratch), target)
 
 
-def cooled(adb: Adb, *, below: float | None, patience: float, tell: Tell, poll: float) -> Heat:
+def cooled(adb: Adb, *, below: float | None, patience: float, tell: Tell) -> Heat:
     """Wait until the device is cool; one that does not tell its temperature counts as cool.
 
     Raises:
@@ -153,7 +151,7 @@ def cooled(adb: Adb, *, below: float | None, patience: float, tell: Tell, poll: 
                 serial=adb.serial,
             )
         tell(f"cooling down, {heat.celsius} °C", int(waited), int(patience))
-        time.sleep(min(poll, patience - waited))
+        time.sleep(min(_POLL, patience - waited))
 
 
 def _measured(adb: Adb, session: PhoneSession, noun: str, plan: Plan, told: Properties, tell: Tell) -> DeviceRow:
