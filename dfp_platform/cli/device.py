@@ -63,7 +63,9 @@ def run(
     runtime: Annotated[
         list[str] | None, typer.Option(help="Only this runtime: litert, onnxruntime, executorch; may be repeated.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full/--quick", help="Ten seconds of queries an artifact, or one.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="Five seconds of queries an artifact, or a quarter of one.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads that a query may use.")] = 1,
     apk: Annotated[Path | None, typer.Option(help="The app; else the one that `make apk` built.")] = None,
     cool_below: Annotated[

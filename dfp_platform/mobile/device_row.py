@@ -12,7 +12,7 @@ from pydantic import Field
 from dfp_platform.errors import DeviceError, InputError
 from dfp_platform.models.records import Record
 
-PROTOCOL = "device-1"
+PROTOCOL_VERSION = "1"
 """Version of the protocol that this code knows; `Protocol.VERSION` of the app."""
 
 Share = Field(ge=0, le=100)
@@ -24,16 +24,18 @@ class DeviceRow(Record):
     A fact that the device does not tell an app is None. Times of queries are microseconds a single-app query.
 
     Attributes:
-        protocol: version of the protocol; rows of different versions are not compared.
+        protocol_version: version of the protocol; rows of different versions are not compared.
         session: the push that the run belongs to; begins with its time (UTC).
         kind: a phone and an emulator are never compared.
         lake_commit: what artifact and rows were read from.
         artifact: noun of its lake path, ``autoencoder_litert``.
         artifact_sha256: digest of the model file, taken on the device.
+        exporter: key of the exporter that made it.
         model: name of the model it was exported from.
         precision: number format of its weights.
         size_bytes: size of the model file.
-        runtime: what computed; `runtime_version` as it tells it, `delegate` where it computed.
+        runtime: what computed; `runtime_version` as it tells it.
+        delegate: what computed beside the runtime's own operators; empty: nothing.
         threads: threads that a query may use.
         manufacturer: of the device; `device` is its model's name.
         soc: system on a chip.
@@ -49,7 +51,8 @@ class DeviceRow(Record):
         queries: measured queries.
         seconds: time that the measured queries took, with what lies between them.
         p50_us: median; `p90_us`, `p99_us`, `p999_us` and `max_us` likewise, linear between measured values.
-        first_inference_us: the first query after a load.
+        first_us: the first query after a load.
+        import_ms: bringing the runtime's library into the process.
         cold_load_ms: median milliseconds of `cold_loads_ms`, each from file to ready in a process of its own.
         batch: apps that the throughput was measured with, `rows_per_call` of them given to the model at once.
         throughput_apps_s: apps a second, best of the rounds.
@@ -58,6 +61,7 @@ class DeviceRow(Record):
         parity_largest_difference: largest difference of two scores.
         parity_flipped: apps whose label differs.
         noise: largest relative difference between the medians of the rounds.
+        preemptions: times the system gave the core to someone else meanwhile.
         battery_level_percent: charge; `charging` whether it was plugged in, `power_save` whether battery saver was on.
         battery_celsius_before: temperature of the battery; `battery_celsius_after` likewise.
         thermal_status_before: Android's word for how hot the device is; `thermal_status_after` likewise.
@@ -65,14 +69,15 @@ class DeviceRow(Record):
         valid: whether nothing disturbed the measurement; `reasons` say what did.
     """
 
-    protocol: str
+    protocol_version: str
     session: str
     kind: Literal["phone", "emulator"]
     lake_commit: str
     artifact: str
     artifact_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    exporter: str
     model: str
-    precision: str
+    precision: Literal["fp32", "fp16", "int8", "int8_static"]
     size_bytes: int = Field(gt=0)
     runtime: str
     runtime_version: str | None
@@ -99,7 +104,8 @@ class DeviceRow(Record):
     p99_us: float = Field(ge=0)
     p999_us: float = Field(ge=0)
     max_us: float = Field(ge=0)
-    first_inference_us: float = Field(ge=0)
+    first_us: float = Field(ge=0)
+    import_ms: float = Field(ge=0)
     cold_load_ms: float = Field(ge=0)
     cold_loads_ms: tuple[float, ...] = Field(min_length=1)
     batch: int
@@ -110,6 +116,7 @@ class DeviceRow(Record):
     parity_largest_difference: float = Field(ge=0)
     parity_flipped: int = Field(ge=0)
     noise: float = Field(ge=0)
+    preemptions: int | None
     battery_level_percent: float | None = Share
     charging: bool | None
     power_save: bool | None
@@ -137,9 +144,9 @@ def checked(row: DeviceRow, *, kind: str | None = None, sha256: str | None = Non
     Raises:
         DeviceError: another kind of device, another file, or an app of another protocol.
     """
-    if row.protocol != PROTOCOL:
+    if row.protocol_version != PROTOCOL_VERSION:
         raise DeviceError(
-            f"the app on the device measures by protocol {row.protocol}, this dfp knows {PROTOCOL}",
+            f"the app on the device measures by protocol {row.protocol_version}, this dfp knows {PROTOCOL_VERSION}",
             hint="build the app of this checkout (make apk) and run again",
             situation="other_protocol",
         )

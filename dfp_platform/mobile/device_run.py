@@ -19,8 +19,8 @@ from dfp_platform.mobile.device_session import PhoneSession
 HOME = f"/sdcard/Android/data/{PACKAGE}/files"
 """The app's external files folder: adb and the app both reach it without further rights."""
 
-COLD_LOADS = 3
-"""Processes in which a load is measured; the row has their median."""
+COLD_LOADS = {"quick": 1, "full": 3}
+"""Processes in which a load is measured, by mode; the row has their median."""
 
 _THROTTLED = 2
 _POLL = 5.0  # seconds between looks at the temperature
@@ -33,7 +33,7 @@ class Plan:
     """How a device is measured.
 
     Attributes:
-        mode: quick (1,024 queries and a second each) or full (1,024 queries and ten seconds).
+        mode: quick or full, as the app's `Mode`.
         threads: threads that a query may use.
         cool_below: degrees Celsius of the battery that a measurement waits for; None: it does not wait.
         patience: seconds it waits for that.
@@ -158,8 +158,9 @@ def _measured(adb: Adb, session: PhoneSession, noun: str, plan: Plan, told: Prop
     """The row of one artifact: loads in processes of their own, then the protocol, then what was pushed is compared."""
     asked = {"session": session.name, "artifact": noun, "threads": str(plan.threads)}
     loads: list[str] = []
-    for number in range(COLD_LOADS - 1):
-        tell(f"{noun}: cold load", number, COLD_LOADS)
+    cold = COLD_LOADS[plan.mode]
+    for number in range(cold - 1):
+        tell(f"{noun}: cold load", number, cold)
         answer = _told(adb, {**asked, "act": "load"}, noun, plan, lambda _: None)
         loads.append(answer["dfp_cold_load_ms"])
 

@@ -128,14 +128,14 @@ def is_clean(place: Path) -> bool:
 
 def test_a_run_brings_a_row_of_every_artifact_and_leaves_the_phone_clean(phone, apk, dfp, home):
     place = phone()
-    code, said, complained = dfp("run", "--apk", str(apk), "--threads", "2", "--json")
+    code, said, complained = dfp("run", "--apk", str(apk), "--threads", "2", "--full", "--json")
     assert code == 0, complained
     told = json.loads(said)
     rows = read_rows(home / "devices")
     assert [row.model_dump(mode="json") for row in rows] == told["rows"]
     assert {row.artifact for row in rows} == {CHAMPION.partition("/")[2], "autoencoder_litert"}
     assert {(row.threads, row.mode, row.kind, row.cold_loads_ms) for row in rows} == {
-        (2, "quick", "phone", (9.5, 9.5, 11.0))
+        (2, "full", "phone", (9.5, 9.5, 11.0))
     }
     assert {row.lake_commit for row in rows} == {open_lake(settings().lake_uri).resolve("main")}
     assert is_clean(place)
@@ -145,7 +145,7 @@ def test_a_run_brings_a_row_of_every_artifact_and_leaves_the_phone_clean(phone, 
 def test_an_app_that_was_there_stays_and_keep_leaves_the_session_for_use_by_hand(phone, apk, dfp):
     place = phone()
     (place / "installed").touch()
-    assert dfp("run", "--apk", str(apk), "--runtime", "litert", "--full", "--keep")[0] == 0
+    assert dfp("run", "--apk", str(apk), "--runtime", "litert", "--keep")[0] == 0
     [session] = (place / FILES / "sessions").iterdir()
     assert (place / "installed").exists()
     assert {file.name for file in session.iterdir()} == {"session.json", "rows.csv", "autoencoder_litert"}

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from dfp_platform.mobile.device import PACKAGE, RUNTIMES
-from dfp_platform.mobile.device_row import PROTOCOL, DeviceRow
+from dfp_platform.mobile.device_row import PROTOCOL_VERSION, DeviceRow
 from dfp_platform.settings import PROJECT_ROOT
 from tests.android_project import LAB, lab
 from tests.device_rows import ROW
@@ -67,7 +67,7 @@ def test_executorch_on_the_phone_is_that_of_the_exporter():
 
 def test_python_and_java_agree_on_package_protocol_and_runtimes():
     assert lab()["app"]["package"] == PACKAGE
-    assert f'VERSION = "{PROTOCOL}"' in (JAVA / "Protocol.java").read_text()
+    assert f'VERSION = "{PROTOCOL_VERSION}"' in (JAVA / "Protocol.java").read_text()
     known = dict(
         re.findall(r'BY_SUFFIX\.put\("(\w+)", "dev\.dfp\.lab\.runtimes\.(\w+)"\)', (JAVA / "Runtimes.java").read_text())
     )

@@ -210,8 +210,8 @@ def test_a_row_of_another_kind_file_or_protocol_is_refused():
         checked(row, kind="emulator")
     with pytest.raises(DeviceError, match="another file"):
         checked(row, sha256="0" * 64)
-    with pytest.raises(DeviceError, match="protocol device-0"):
-        checked(row.model_copy(update={"protocol": "device-0"}))
+    with pytest.raises(DeviceError, match="protocol 0"):
+        checked(row.model_copy(update={"protocol_version": "0"}))
 
 
 def test_phones_and_emulators_stay_apart():

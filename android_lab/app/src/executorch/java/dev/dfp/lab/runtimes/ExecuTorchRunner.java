@@ -26,7 +26,16 @@ public final class ExecuTorchRunner implements Runner {
 
     @Override
     public String delegate() {
-        return "xnnpack";
+        return "XNNPACK";
+    }
+
+    @Override
+    public void prepare() {
+        try {
+            Class.forName(Module.class.getName()); // its initialiser loads the library
+        } catch (ClassNotFoundException impossible) {
+            throw new IllegalStateException("the class is on the class path", impossible);
+        }
     }
 
     @Override

@@ -37,7 +37,12 @@ public final class LiteRtRunner implements Runner {
 
     @Override
     public String delegate() {
-        return "xnnpack";
+        return "XNNPACK";
+    }
+
+    @Override
+    public void prepare() {
+        TensorFlowLite.init();
     }
 
     @Override

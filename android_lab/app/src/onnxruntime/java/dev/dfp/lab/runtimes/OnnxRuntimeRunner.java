@@ -38,7 +38,12 @@ public final class OnnxRuntimeRunner implements Runner {
 
     @Override
     public String delegate() {
-        return "cpu";
+        return "";
+    }
+
+    @Override
+    public void prepare() {
+        OrtEnvironment.getEnvironment();
     }
 
     @Override
@@ -75,6 +80,10 @@ public final class OnnxRuntimeRunner implements Runner {
 
     @Override
     public void scoreAll(float[][] rows) {
+        if (card.appsACall != null) {
+            Runner.super.scoreAll(rows);
+            return;
+        }
         FloatBuffer all = floats(rows.length * card.features.size());
         for (float[] row : rows) {
             all.put(row);
@@ -93,7 +102,7 @@ public final class OnnxRuntimeRunner implements Runner {
 
     @Override
     public int rowsPerCall(int rows) {
-        return rows;
+        return card.appsACall == null ? rows : 1;
     }
 
     @Override

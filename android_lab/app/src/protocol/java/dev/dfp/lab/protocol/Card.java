@@ -16,6 +16,9 @@ public final class Card {
     public final String input;
     public final String output;
     public final String errorOutput;
+    /** How many apps one call takes; null: any number. */
+    public final Integer appsACall;
+
     public final float threshold;
     public final List<String> features;
 
@@ -28,6 +31,8 @@ public final class Card {
         input = text(told, "input");
         output = text(told, "output");
         errorOutput = text(told, "error_output");
+        Object calls = told.get("apps_a_call");
+        appsACall = calls instanceof Double ? ((Double) calls).intValue() : null;
         Object limit = told.get("threshold");
         if (!(limit instanceof Double)) {
             throw new IOException("card.json has no number as threshold");

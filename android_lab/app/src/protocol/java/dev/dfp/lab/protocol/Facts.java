@@ -86,9 +86,16 @@ public final class Facts {
     /** Kilobytes of a line "VmHWM:  1234 kB" of /proc/self/status: the process's largest memory; null if unreadable. */
     public static Long peakMemory(String status) {
         String told = line(status, "VmHWM");
-        if (told == null || !told.matches("\\d+ kB")) {
-            return null;
-        }
-        return Long.valueOf(told.substring(0, told.length() - 3));
+        return told == null || !told.endsWith(" kB") ? null : number(told.substring(0, told.length() - 3));
+    }
+
+    /** The number on a line "name: 12" of a kernel's file; null if there is none. */
+    public static Long count(String text, String name) {
+        String told = line(text, name);
+        return told == null ? null : number(told);
+    }
+
+    private static Long number(String digits) {
+        return digits.matches("\\d+") ? Long.valueOf(digits) : null;
     }
 }

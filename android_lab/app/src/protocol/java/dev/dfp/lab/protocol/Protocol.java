@@ -9,21 +9,24 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * How a model is measured: cold load, first inference, warm-up, single-row queries in four rounds, batch throughput.
+ * How a model is measured: cold load, first inference, warm-up, single-row queries in rounds, batch throughput.
  *
  * <p>The same steps whatever the runtime. Nothing here knows Android, so the JVM's tests run what phones run.
  */
 public final class Protocol {
     /** Rows of different versions are not compared. Change it with anything that changes a figure's meaning. */
-    public static final String VERSION = "device-1";
+    public static final String VERSION = "1";
 
     public static final int WARM_UP = 128;
-    public static final int ROUNDS = 4;
     public static final int BATCH = 1_024;
 
     /** Rounds whose medians differ by more than this share were disturbed. */
     public static final double NOISE_LIMIT = 0.25;
 
+    /** If the system took the core away in more than this share of the queries, it, not the model, made the p99. */
+    public static final double PREEMPTION_LIMIT = 0.005;
+
+    private static final int BATCHES = 4;
     private static final double NANOS_IN_A_MILLISECOND = 1e6;
     private static final double NANOS_IN_A_SECOND = 1e9;
 
@@ -40,18 +43,21 @@ public final class Protocol {
     /**
      * Loads and asks once, in a process that has loaded nothing yet.
      *
-     * @return `cold_load_ms` and `first_inference_us`
+     * @return `import_ms`, `cold_load_ms` and `first_us`
      * @throws IOException the model cannot be loaded
      */
     public Measurement load(Runner runner, File model, Card card, int threads, float[] row) throws IOException {
         Measurement found = new Measurement();
+        long start = clock.nanos();
+        runner.prepare();
         long begin = clock.nanos();
         runner.load(model, card, threads);
         long loaded = clock.nanos();
         runner.score(row);
         long answered = clock.nanos();
+        found.figures.put("import_ms", figure((begin - start) / NANOS_IN_A_MILLISECOND));
         found.figures.put("cold_load_ms", figure((loaded - begin) / NANOS_IN_A_MILLISECOND));
-        found.figures.put("first_inference_us", figure((answered - loaded) / 1e3));
+        found.figures.put("first_us", figure((answered - loaded) / 1e3));
         return found;
     }
 
@@ -70,17 +76,20 @@ public final class Protocol {
         for (int i = 0; i < WARM_UP; i++) {
             runner.score(rows[i % rows.length]);
         }
+        Long before = clock.preemptions();
         long begin = clock.nanos();
         List<Times> rounds = new ArrayList<>();
         int asked = 0;
-        for (int round = 0; round < ROUNDS; round++) {
-            progress.tell("queries", round, ROUNDS);
+        for (int round = 0; round < mode.rounds; round++) {
+            progress.tell("queries", round, mode.rounds);
             Times times = round(runner, rows, asked);
             asked += times.count();
             rounds.add(times);
         }
         double seconds = (clock.nanos() - begin) / NANOS_IN_A_SECOND;
+        Long after = clock.preemptions();
         tellLatency(found, rounds, seconds);
+        tellPreemptions(found, before == null || after == null ? null : after - before, asked);
         progress.tell("batch", 0, 1);
         tellThroughput(found, runner, rows);
         return found;
@@ -98,11 +107,11 @@ public final class Protocol {
         }
     }
 
-    /** A quarter of the queries and of the time, whichever takes longer. */
+    /** A round's share of the queries and of the time, whichever takes longer. */
     private Times round(Runner runner, float[][] rows, int asked) {
         Times times = new Times();
-        int fewest = (mode.queries + ROUNDS - 1) / ROUNDS;
-        long shortest = mode.nanos / ROUNDS;
+        int fewest = (mode.queries + mode.rounds - 1) / mode.rounds;
+        long shortest = mode.nanos / mode.rounds;
         long start = clock.nanos();
         long end = start;
         while (times.count() < fewest || end - start < shortest) {
@@ -124,7 +133,7 @@ public final class Protocol {
         }
         found.figures.put("mode", mode.name().toLowerCase(Locale.ROOT));
         found.figures.put("warm_up", WARM_UP);
-        found.figures.put("rounds", ROUNDS);
+        found.figures.put("rounds", mode.rounds);
         found.figures.put("queries", all.count());
         found.figures.put("seconds", figure(seconds));
         double noise = noise(rounds);
@@ -133,6 +142,13 @@ public final class Protocol {
             found.reasons.add(String.format(
                     Locale.ROOT, "medians of the rounds differ by %.0f %%, more than %.0f %%", 100 * noise,
                     100 * NOISE_LIMIT));
+        }
+    }
+
+    private static void tellPreemptions(Measurement found, Long preemptions, int queries) {
+        found.figures.put("preemptions", preemptions);
+        if (preemptions != null && preemptions > PREEMPTION_LIMIT * queries) {
+            found.reasons.add("the core was taken away in " + preemptions + " of " + queries + " queries");
         }
     }
 
@@ -156,7 +172,7 @@ public final class Protocol {
         }
         runner.scoreAll(batch);
         long best = Long.MAX_VALUE;
-        for (int round = 0; round < ROUNDS; round++) {
+        for (int round = 0; round < BATCHES; round++) {
             long begin = clock.nanos();
             runner.scoreAll(batch);
             best = Math.min(best, clock.nanos() - begin);

@@ -26,7 +26,7 @@ public final class Run {
     }
 
     /**
-     * Only the first steps, for a process of its own: `cold_load_ms` and `first_inference_us`.
+     * Only the first steps, for a process of its own: `import_ms`, `cold_load_ms` and `first_us`.
      *
      * @throws IOException something that was pushed cannot be read
      */
@@ -78,11 +78,12 @@ public final class Run {
     private Map<String, Object> identity(String artifact, Card card, File model, Runner runner, int threads)
             throws IOException {
         Map<String, Object> row = new LinkedHashMap<>();
-        row.put("protocol", Protocol.VERSION);
+        row.put("protocol_version", Protocol.VERSION);
         row.put("session", session.name);
         row.put("lake_commit", session.lakeCommit);
         row.put("artifact", artifact);
         row.put("artifact_sha256", sha256(model));
+        row.put("exporter", card.exporter);
         row.put("model", card.model);
         row.put("precision", card.precision);
         row.put("size_bytes", model.length());

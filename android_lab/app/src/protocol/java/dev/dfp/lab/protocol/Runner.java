@@ -15,8 +15,11 @@ public interface Runner extends AutoCloseable {
     /** Its version as it tells it, or null. */
     String version();
 
-    /** Where it computes: "cpu", "xnnpack". */
+    /** What computes beside the runtime's own operators: "XNNPACK"; empty: nothing. */
     String delegate();
+
+    /** Brings the runtime's library into the process, so that a load is the model's own. */
+    void prepare();
 
     /**
      * Makes a model ready.

@@ -59,6 +59,8 @@ class FactsTest {
         assertNull(Facts.line("processor\t: 0\n", "Hardware"));
         assertNull(Facts.line(null, "Hardware"));
         assertEquals(81_234L, Facts.peakMemory("VmPeak:\t 90000 kB\nVmHWM:\t   81234 kB\n"));
+        assertEquals(7L, Facts.count("nonvoluntary_ctxt_switches:\t7\n", "nonvoluntary_ctxt_switches"));
+        assertNull(Facts.count("nonvoluntary_ctxt_switches:\tmany\n", "nonvoluntary_ctxt_switches"));
         assertNull(Facts.peakMemory("VmHWM:\tmuch\n"));
         assertNull(Facts.peakMemory(null));
     }

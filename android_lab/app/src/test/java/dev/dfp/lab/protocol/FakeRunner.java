@@ -8,12 +8,24 @@ final class FakeRunner implements Runner, Clock {
     long now;
     long loadTakes = 5_000_000;
     long scoreTakes = 10_000;
+    long prepareTakes = 2_000_000;
+    Long preemptions = 0L;
     int asked;
     boolean closed;
 
     @Override
     public long nanos() {
         return now;
+    }
+
+    @Override
+    public Long preemptions() {
+        return preemptions;
+    }
+
+    @Override
+    public void prepare() {
+        now += prepareTakes;
     }
 
     @Override

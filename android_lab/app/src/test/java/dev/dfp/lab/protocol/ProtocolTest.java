@@ -27,8 +27,9 @@ class ProtocolTest {
     @Test
     void aSteadyRunnerIsMeasuredExactlyAndIsValid() throws IOException {
         Measurement found = measured(Mode.QUICK);
+        assertEquals(2.0, found.figures.get("import_ms"));
         assertEquals(5.0, found.figures.get("cold_load_ms"));
-        assertEquals(10.0, found.figures.get("first_inference_us"));
+        assertEquals(10.0, found.figures.get("first_us"));
         for (String figure : Arrays.asList("p50_us", "p90_us", "p99_us", "p999_us", "max_us")) {
             assertEquals(10.0, found.figures.get(figure), figure);
         }
@@ -41,9 +42,12 @@ class ProtocolTest {
 
     @Test
     void aFastRunnerIsAskedForTheWholeDuration() throws IOException {
-        Measurement found = measured(Mode.QUICK);
-        assertEquals(100_000, found.figures.get("queries"), "a second of 10 us queries");
-        assertEquals(1.0, found.figures.get("seconds"));
+        Measurement quick = measured(Mode.QUICK);
+        assertEquals(25_000, quick.figures.get("queries"), "a quarter of a second of 10 us queries");
+        assertEquals(0.25, quick.figures.get("seconds"));
+        Measurement full = measured(Mode.FULL);
+        assertEquals(500_000, full.figures.get("queries"));
+        assertEquals(10, full.figures.get("rounds"));
     }
 
     @Test
@@ -69,6 +73,18 @@ class ProtocolTest {
                 new Protocol(runner, Mode.QUICK, slower).measure(runner, MODEL, Card.parse(CARD), 1, ROWS);
         assertEquals(0.4, found.figures.get("noise"));
         assertEquals(Arrays.asList("medians of the rounds differ by 40 %, more than 25 %"), found.reasons);
+    }
+
+    @Test
+    void preemptionsMakeTheRowInvalidAndMayBeUnknown() throws IOException {
+        Progress busy = (stage, done, total) -> runner.preemptions += stage.equals("queries") ? 50 : 0;
+        Measurement found = new Protocol(runner, Mode.QUICK, busy).measure(runner, MODEL, Card.parse(CARD), 1, ROWS);
+        assertEquals(200L, found.figures.get("preemptions"));
+        assertEquals(Arrays.asList("the core was taken away in 200 of 25000 queries"), found.reasons);
+        runner.preemptions = null;
+        Measurement untold = measured(Mode.QUICK);
+        assertEquals(null, untold.figures.get("preemptions"));
+        assertTrue(untold.reasons.isEmpty());
     }
 
     @Test

@@ -54,7 +54,7 @@ class RealModelTest {
         File place = Run.write(row(), new File(System.getProperty("dfp.session"), "results"));
         Map<String, Object> read =
                 Json.object(new String(Files.readAllBytes(place.toPath()), StandardCharsets.UTF_8));
-        assertEquals(Protocol.VERSION, read.get("protocol"));
+        assertEquals(Protocol.VERSION, read.get("protocol_version"));
         assertEquals("ONNX Runtime", read.get("runtime"));
         assertEquals((double) Protocol.BATCH, read.get("rows_per_call"));
         assertEquals(1, place.getParentFile().list().length, "no unfinished file is left");
@@ -62,9 +62,9 @@ class RealModelTest {
     }
 
     @Test
-    void aLoadByItselfTellsTwoFigures() throws IOException {
+    void aLoadByItselfTellsThreeFigures() throws IOException {
         Map<String, Object> told = new Run(session(), new Desk(), Clock.SYSTEM).load(ARTIFACT, 1);
-        assertEquals(2, told.size());
+        assertEquals(3, told.size());
         assertTrue((double) told.get("cold_load_ms") > 0);
     }
 
