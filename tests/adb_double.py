@@ -51,7 +51,7 @@ def shell(words):
     elif line.startswith("pm path"):
         print("package:/data/app/base.apk") if APP.exists() else sys.exit(1)
     elif line.startswith("mkdir -p "):
-        there(words[-1]).mkdir(parents=True, exist_ok=True)
+        there(words[-1]).mkdir()  # the app made the folder above it
     elif line.startswith("rm -rf "):
         for path in words[2:]:
             shutil.rmtree(there(path), ignore_errors=True)
@@ -67,7 +67,12 @@ def shell(words):
 def instrument(asked):
     """What the app does, as far as a computer sees it."""
     home = there("/sdcard/Android/data/dev.dfp.lab/files")
-    artifact = asked["artifact"]
+    if asked.get("act") == "prepare" and APP.exists():
+        for name in ("sessions", "results"):
+            (home / name).mkdir(parents=True, exist_ok=True)
+        print(f"INSTRUMENTATION_RESULT: dfp_home=/{home.relative_to(DEVICE)}\nINSTRUMENTATION_CODE: -1")
+        return
+    artifact = asked.get("artifact")
     if not APP.exists() or not (home / "sessions" / asked["session"] / "session.json").exists():
         print("INSTRUMENTATION_FAILED: dev.dfp.lab/.LabInstrumentation", flush=True)
         return

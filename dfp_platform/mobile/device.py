@@ -280,10 +280,11 @@ def _raised(device: Attached) -> DfpError:
     raise AssertionError(f"{device} is ready")
 
 
-def ended(run: Instrumentation, artifact: str, serial: str, *, log: str) -> Mapping[str, str]:
+def ended(run: Instrumentation, doing: str, serial: str, *, log: str) -> Mapping[str, str]:
     """What the app told at its end.
 
     Args:
+        doing: what it did, "measured autoencoder_litert".
         log: the last lines of the device's log, for a crash.
     Raises:
         DeviceError: the app crashed (the log is attached), or says that it could not.
@@ -291,7 +292,7 @@ def ended(run: Instrumentation, artifact: str, serial: str, *, log: str) -> Mapp
     if run.crashed:
         reason = run.result.get("longMsg") or run.result.get("shortMsg") or "its process ended without a word"
         raise DeviceError(
-            f"the app crashed on {serial} while it measured {artifact}: {reason}\n{log.rstrip()}",
+            f"the app crashed on {serial} while it {doing}: {reason}\n{log.rstrip()}",
             hint="the lines above are the end of the phone's log; file them as an issue",
             situation="app_crashed",
             serial=serial,
@@ -299,7 +300,7 @@ def ended(run: Instrumentation, artifact: str, serial: str, *, log: str) -> Mapp
         )
     if "dfp_error" in run.result:
         raise DeviceError(
-            f"the app on {serial} could not measure {artifact}: {run.result['dfp_error']}",
+            f"the app on {serial} gave up while it {doing}: {run.result['dfp_error']}",
             hint="build the app of this checkout (make apk) and run again",
             situation="app_failed",
             serial=serial,

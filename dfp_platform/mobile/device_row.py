@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -163,6 +163,31 @@ def checked(row: DeviceRow, *, kind: str | None = None, sha256: str | None = Non
             situation="other_file",
         )
     return row
+
+
+def benchmark_fields(row: DeviceRow) -> dict[str, Any]:
+    """The row under the names that rows of hosts have too, for one report; a figure that phones lack is None.
+
+    Memory is left out: a phone tells only that of the whole app, Android's runtime included.
+    """
+    same = (
+        *("kind", "runtime", "exporter", "model", "artifact", "precision", "artifact_sha256", "lake_commit"),
+        *("protocol_version", "mode", "delegate", "threads", "warm_up", "queries", "batch", "size_bytes", "governor"),
+        *("p50_us", "p90_us", "p99_us", "p999_us", "max_us", "throughput_apps_s", "first_us", "cold_load_ms"),
+        *("import_ms", "noise", "preemptions", "valid"),
+    )
+    return {
+        **{name: getattr(row, name) for name in same},
+        "device": f"{row.manufacturer} {row.device}",
+        "soc": row.soc or "",
+        "os_build": f"Android {row.android}, {row.build}",
+        "core": None,
+        "cold_loads": len(row.cold_loads_ms),
+        "temperature_before_c": row.battery_celsius_before,
+        "temperature_after_c": row.battery_celsius_after,
+        "battery_percent": row.battery_level_percent,
+        "reason": "; ".join(row.reasons),
+    }
 
 
 def read_rows(folder: Path) -> list[DeviceRow]:

@@ -84,6 +84,7 @@ def measure(
     with _left_clean(adb, session, keep=plan.keep, note=note):
         tell("installing the app", 0, 0)
         adb.install(apk.file)
+        _told(adb, {"act": "prepare"}, "made its folder", plan, lambda _: None)
         tell("pushing models and rows", 0, 0)
         _push(adb, session)
         for noun in session.artifacts:
@@ -161,13 +162,13 @@ def _measured(adb: Adb, session: PhoneSession, noun: str, plan: Plan, told: Prop
     cold = COLD_LOADS[plan.mode]
     for number in range(cold - 1):
         tell(f"{noun}: cold load", number, cold)
-        answer = _told(adb, {**asked, "act": "load"}, noun, plan, lambda _: None)
+        answer = _told(adb, {**asked, "act": "load"}, f"loaded {noun}", plan, lambda _: None)
         loads.append(answer["dfp_cold_load_ms"])
 
     def progress(status: dict[str, str]) -> None:
         tell(f"{noun}: {status.get('dfp_stage', '')}", int(status.get("dfp_done", 0)), int(status.get("dfp_total", 0)))
 
-    answer = _told(adb, {**asked, "mode": plan.mode, "cold_loads": ",".join(loads)}, noun, plan, progress)
+    answer = _told(adb, {**asked, "mode": plan.mode, "cold_loads": ",".join(loads)}, f"measured {noun}", plan, progress)
     with tempfile.TemporaryDirectory() as scratch:
         adb.pull(answer["dfp_row"], Path(scratch, "row.json"))
         row = read_rows(Path(scratch))[0]
@@ -176,10 +177,10 @@ def _measured(adb: Adb, session: PhoneSession, noun: str, plan: Plan, told: Prop
 
 
 def _told(
-    adb: Adb, asked: dict[str, str], noun: str, plan: Plan, progress: Callable[[dict[str, str]], None]
+    adb: Adb, asked: dict[str, str], doing: str, plan: Plan, progress: Callable[[dict[str, str]], None]
 ) -> dict[str, str]:
     run = adb.instrument(asked, timeout=plan.timeout, progress=progress)
-    return dict(ended(run, noun, adb.serial, log=adb.log() if run.crashed else ""))
+    return dict(ended(run, doing, adb.serial, log=adb.log() if run.crashed else ""))
 
 
 def pulled(adb: Adb, output: Path, *, delete: bool) -> list[DeviceRow]:

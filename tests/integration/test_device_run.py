@@ -17,9 +17,8 @@ import pytest
 from dfp_platform.catalog import open_catalog
 from dfp_platform.cli import main
 from dfp_platform.lake import open_lake
-from dfp_platform.mobile.artifact import MobileArtifact
+from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
 from dfp_platform.mobile.device_row import DeviceRow, read_rows
-from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.training import train
 from dfp_platform.serving.champion import CHAMPION
@@ -37,6 +36,38 @@ PHONE = {
 }
 
 
+def small_artifact(data: TrainingData) -> MobileArtifact:
+    """A real ONNX model by hand, for an export takes seconds: the score grows with the mean of the features."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["features"], ["reconstruction_error"], axes=[1], keepdims=0),
+        helper.make_node("Sigmoid", ["reconstruction_error"], ["score"]),
+    ]
+    rows = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["apps", len(data.features)])
+    told = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["apps"]) for name in ("score", "reconstruction_error")
+    ]
+    graph = helper.make_graph(nodes, "small", [rows], told)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    card = MobileCard(
+        name=CHAMPION.partition("/")[2],
+        exporter="onnx",
+        precision="fp32",
+        model="autoencoder",
+        weights_sha256="0" * 64,
+        device=data.device,
+        features=data.features,
+        schema_hash=data.schema_hash,
+        input="features",
+        output="score",
+        error_output="reconstruction_error",
+        threshold=0.5,
+        libraries={},
+    )
+    return MobileArtifact(card, "model.onnx", model.SerializeToString())
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory) -> Path:
     """The folder of a lake with a model's tables, its weights, and two artifacts for two runtimes."""
@@ -51,8 +82,9 @@ def kept(tmp_path_factory) -> Path:
     }
     for name, rows in tables.items():
         catalog.create_table(f"marts.{name}", schema=rows.schema).append(rows)
-    weights = train(TrainingData.from_arrow(table), tiny("ae_small", "training.epochs=1"), progress=False).files
-    onnx = EXPORTERS["onnx"].export(weights)
+    data = TrainingData.from_arrow(table)
+    weights = train(data, tiny("ae_small", "training.epochs=1"), progress=False).files
+    onnx = small_artifact(data)
     # the app's double runs nothing, so that a file of another name stands for an artifact of another runtime
     files = {CHAMPION: onnx, f"{CHAMPION.removesuffix('onnx')}litert": replace(onnx, model="model.tflite")}
     objects = {f"{place}/{name}": data for place, artifact in files.items() for name, data in artifact.files.items()}

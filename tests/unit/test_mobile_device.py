@@ -29,7 +29,7 @@ from dfp_platform.mobile.device import (
     properties,
     trouble,
 )
-from dfp_platform.mobile.device_row import DeviceRow, checked, of_one_kind, read_rows, schema
+from dfp_platform.mobile.device_row import DeviceRow, benchmark_fields, checked, of_one_kind, read_rows, schema
 from dfp_platform.settings import PROJECT_ROOT
 from tests.device_rows import ROW
 
@@ -138,7 +138,7 @@ def test_instrumentation_is_read_line_by_line():
     assert run.crashed, "it has not ended yet"
     run.read("INSTRUMENTATION_RESULT: dfp_row=/sdcard/a=b.json")
     run.read("INSTRUMENTATION_CODE: -1")
-    assert ended(run, "ae", "X", log="") == {"dfp_row": "/sdcard/a=b.json"}
+    assert ended(run, "measured ae", "X", log="") == {"dfp_row": "/sdcard/a=b.json"}
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_a_crash_comes_with_the_phones_log(lines):
     for line in lines:
         run.read(line)
     with pytest.raises(DeviceError, match="E AndroidRuntime: boom") as raised:
-        ended(run, "ae", "X", log="E AndroidRuntime: boom\n")
+        ended(run, "measured ae", "X", log="E AndroidRuntime: boom\n")
     assert raised.value.fields["situation"] == "app_crashed"
 
 
 def test_what_the_app_could_not_do_is_its_own_words():
     run = Instrumentation(result={"dfp_error": "no runtime"}, code=0)
-    with pytest.raises(DeviceError, match="could not measure ae: no runtime"):
-        ended(run, "ae", "X", log="")
+    with pytest.raises(DeviceError, match="gave up while it measured ae: no runtime"):
+        ended(run, "measured ae", "X", log="")
 
 
 def test_an_apk_tells_its_runtimes_and_instruction_sets(tmp_path):
@@ -212,6 +212,14 @@ def test_a_row_of_another_kind_file_or_protocol_is_refused():
         checked(row, sha256="0" * 64)
     with pytest.raises(DeviceError, match="protocol 0"):
         checked(row.model_copy(update={"protocol_version": "0"}))
+
+
+def test_a_row_has_the_names_that_hosts_rows_have_and_invents_nothing():
+    row = DeviceRow.model_validate(ROW | {"soc": None, "valid": False, "reasons": ["hot", "noisy"]})
+    told = benchmark_fields(row)
+    assert (told["device"], told["soc"], told["os_build"]) == ("Made up Phone", "", "Android 14, made/up")
+    assert (told["reason"], told["cold_loads"], told["core"]) == ("hot; noisy", 3, None)
+    assert told["p50_us"] == row.p50_us
 
 
 def test_phones_and_emulators_stay_apart():

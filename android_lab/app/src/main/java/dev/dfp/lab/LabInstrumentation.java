@@ -15,11 +15,11 @@ import java.util.Map;
 
 /**
  * Measures one artifact in a fresh process, without a touch of the screen:
- * {@code am instrument -w -r -e session S -e artifact A [-e act load] [-e mode full] [-e threads 1] [-e cold_loads 9.1,9.3]
+ * {@code am instrument -w -r -e session S -e artifact A [-e act prepare|load] [-e mode full] [-e threads 1] [-e cold_loads 9.1,9.3]
  * dev.dfp.lab/.LabInstrumentation}.
  *
  * <p>Tells its progress as instrumentation status, and ends with dfp_row (where the row lies), or the figures of a load, or
- * dfp_error. A crash is the system's to tell.
+ * dfp_home (where sessions are to be pushed), or dfp_error. A crash is the system's to tell.
  */
 public final class LabInstrumentation extends Instrumentation {
     private Bundle arguments;
@@ -45,6 +45,10 @@ public final class LabInstrumentation extends Instrumentation {
     }
 
     private void act(Bundle told) throws IOException {
+        if (argument("act", "run").equals("prepare")) {
+            told.putString("dfp_home", Places.made(getTargetContext()).getPath());
+            return;
+        }
         Run run = new Run(
                 Places.session(getTargetContext(), argument("session", null)),
                 new AndroidDevice(getTargetContext()),

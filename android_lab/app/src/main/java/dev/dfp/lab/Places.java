@@ -19,6 +19,19 @@ final class Places {
         return beneath(context, "results");
     }
 
+    /**
+     * The app's folder, with a place for sessions and results. It is the app that makes them: what adb makes first may belong
+     * to adb alone.
+     */
+    static File made(Context context) throws IOException {
+        for (File folder : new File[] {sessions(context), results(context)}) {
+            if (!folder.isDirectory() && !folder.mkdirs()) {
+                throw new IOException("cannot make " + folder);
+            }
+        }
+        return sessions(context).getParentFile();
+    }
+
     /** The session of that name. */
     static Session session(Context context, String name) throws IOException {
         return Session.open(new File(sessions(context), name));
