@@ -28,6 +28,7 @@ SOURCES = HERE / "app" / "src"
 CACHE = HERE.parent / ".cache" / "android"
 APK = HERE / "build" / "dfp-lab.apk"
 TOOLS = ("javac", "java", "keytool", "mvn", "aapt2", "zipalign", "apksigner")
+_BULKY = "nativeruntime-dist-compat"  # 154 MB of Robolectric that draw pictures, which no test asks for
 _PASSWORD = "android"  # of the debug key, which is made on this machine and proves nothing
 
 
@@ -64,9 +65,13 @@ def missing_tools() -> list[str]:
     return [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
-def fetched(coordinates: Sequence[str]) -> list[Path] | None:
-    """Files of `group:artifact:version[@type]`, from Maven's own store; None: Maven does not have them all."""
-    text = _pom(coordinates)
+def fetched(coordinates: Sequence[str], *, closure: bool = False) -> list[Path] | None:
+    """Files of `group:artifact:version[@type]`, from Maven's own store; None: Maven does not have them all.
+
+    Args:
+        closure: with what they need themselves.
+    """
+    text = _pom(coordinates, _BULKY if closure else "*")
     folder = CACHE / hashlib.sha256(text.encode()).hexdigest()[:12]
     listed = folder / "files.json"
     if listed.exists():
@@ -85,8 +90,8 @@ def fetched(coordinates: Sequence[str]) -> list[Path] | None:
     return files
 
 
-def _pom(coordinates: Sequence[str]) -> str:
-    """A project that has these, and nothing that they name themselves, as its dependencies."""
+def _pom(coordinates: Sequence[str], without: str) -> str:
+    """A project that has these as its dependencies, and what they need but for the artifact `without` (``*``: all)."""
     parts = []
     for coordinate in coordinates:
         name, _, kind = coordinate.partition("@")
@@ -94,7 +99,8 @@ def _pom(coordinates: Sequence[str]) -> str:
         parts.append(
             f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
             f"<type>{kind or 'jar'}</type>"
-            "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+            f"<exclusions><exclusion><groupId>*</groupId><artifactId>{without}</artifactId></exclusion></exclusions>"
+            "</dependency>"
         )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
@@ -181,13 +187,15 @@ def built(lab: Lab, output: Path) -> tuple[Path, list[str]]:
 def _linked(lab: Lab, android: Path, work: Path) -> Path:
     """An APK of manifest and resources, and R.java beneath `work/generated`."""
     app, linked = lab.app, work / "linked.apk"
+    sdks = f'android:minSdkVersion="{app["min_sdk"]}" android:targetSdkVersion="{app["target_sdk"]}"'
+    versions = f'android:versionCode="{app["version_code"]}" android:versionName="{app["version"]}"'
     manifest = (SOURCES / "main" / "AndroidManifest.xml").read_text()
-    (work / "AndroidManifest.xml").write_text(manifest.replace("<manifest", f'<manifest package="{app["package"]}"', 1))
+    manifest = manifest.replace("<manifest", f'<manifest package="{app["package"]}" {versions}', 1)
+    manifest = manifest.replace("<application", f"<uses-sdk {sdks} />\n    <application", 1)
+    (work / "AndroidManifest.xml").write_text(manifest)
     _run("aapt2", "compile", "--dir", str(SOURCES / "main" / "res"), "-o", str(work / "resources.zip"))
-    versions = ("--version-code", str(app["version_code"]), "--version-name", app["version"])
-    sdks = ("--min-sdk-version", str(app["min_sdk"]), "--target-sdk-version", str(app["target_sdk"]))
     where = ("-I", str(android), "--manifest", str(work / "AndroidManifest.xml"), "--java", str(work / "generated"))
-    _run("aapt2", "link", "-o", str(linked), *where, *sdks, *versions, str(work / "resources.zip"))
+    _run("aapt2", "link", "-o", str(linked), *where, str(work / "resources.zip"))
     return linked
 
 
@@ -217,25 +225,45 @@ def _sign(apk: Path, signed: Path, lab: Lab) -> None:
 
 
 def tested(lab: Lab, session: Path) -> int:
-    """JUnit over the protocol and the ONNX runner; `session` is a folder as `dfp device run` pushes. Its exit code."""
-    jars = fetched([lab.tools["junit"], lab.tools["onnxruntime"]])
-    if jars is None:
-        sys.exit(f"Maven does not have {lab.tools['junit']} and {lab.tools['onnxruntime']}\n  next: run mvn by hand")
+    """JUnit over the app on this JVM; `session` is a folder as `dfp device run` pushes. Its exit code."""
+    names = ("junit", "onnxruntime", "android", "android_on_jvm")
+    tools = fetched([lab.tools[name] for name in names])
+    robolectric = fetched([lab.tools["robolectric"], lab.tools["junit4"]], closure=True)
+    if tools is None or robolectric is None:
+        sys.exit(f"Maven does not have all of {', '.join(lab.tools.values())}\n  next: run mvn by hand")
+    junit, onnxruntime, android, on_jvm = tools
     with tempfile.TemporaryDirectory() as scratch:
-        classes = Path(scratch)
-        compiled(lab, ["protocol", "onnxruntime", "executorch", "test"], jars, classes)
+        work, classes = Path(scratch), Path(scratch, "classes")
+        jars = [junit, onnxruntime, *(unpacked(file, work).classes for file in robolectric), android]
+        linked = _linked(lab, android, work)
+        sources = [*lab.app["sources"], "onnxruntime", "executorch", "test"]
+        compiled(lab, sources, jars, classes, work / "generated")
+        _tell_robolectric(lab, work, linked)
         path = os.pathsep.join(str(part) for part in [classes, *jars])
-        command = ["java", f"-Ddfp.session={session}", "-cp", path, "org.junit.platform.console.ConsoleLauncher"]
+        told = {
+            "dfp.session": session,
+            "java.io.tmpdir": scratch,
+            "robolectric.offline": "true",
+            "robolectric.dependency.dir": on_jvm.parent,
+        }
+        command = ["java", *(f"-D{name}={value}" for name, value in told.items()), "-cp", path]
+        launcher = ("org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-classpath={classes}")
         return subprocess.run(
-            [
-                *command,
-                "execute",
-                f"--scan-classpath={classes}",
-                "--disable-banner",
-                "--details=tree",
-                "--disable-ansi-colors",
-            ]
+            [*command, *launcher, "--disable-banner", "--details=tree", "--disable-ansi-colors"]
         ).returncode
+
+
+def _tell_robolectric(lab: Lab, work: Path, linked: Path) -> None:
+    """Where Robolectric finds manifest and resources; it reads that on the class path."""
+    place = work / "classes" / "com" / "android" / "tools" / "test_config.properties"
+    place.parent.mkdir(parents=True)
+    told = {
+        "android_merged_manifest": work / "AndroidManifest.xml",
+        "android_resource_apk": linked,
+        "android_custom_package": lab.app["package"],
+    }
+    place.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+    (work / "classes" / "robolectric.properties").write_text("sqliteMode=LEGACY\n")
 
 
 def _run(*command: str) -> None:

@@ -121,12 +121,13 @@ def _left_clean(adb: Adb, session: PhoneSession, *, keep: bool, note: Callable[[
 def _push(adb: Adb, session: PhoneSession) -> None:
     target = f"{HOME}/sessions/{session.name}"
     with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, session.name)  # the scratch folder itself is readable by nobody else
         for name, content in session.files.items():
-            file = Path(scratch, name)
+            file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         adb.shell("mkdir", "-p", target)
-        adb.push(Path(scratch), target)
+        adb.push(folder, target)
 
 
 def cooled(adb: Adb, *, below: float | None, patience: float, tell: Tell) -> Heat:

@@ -12,6 +12,7 @@ import dev.dfp.lab.protocol.Session;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -68,10 +69,20 @@ public final class CompareActivity extends Activity {
             tell(artifact, String.format(
                     Locale.ROOT, getString(R.string.latency), row.get("runtime"), row.get("p50_us"), row.get("p90_us"),
                     row.get("p99_us"), row.get("cold_load_ms"), row.get("parity_flipped"), row.get("parity_rows"),
-                    Boolean.TRUE.equals(row.get("valid")) ? "" : String.valueOf(row.get("reasons"))));
+                    disturbance(row)));
         } catch (IOException | IllegalArgumentException | IllegalStateException wrong) {
             tell(artifact, getString(R.string.failed, wrong.getMessage()));
         }
+    }
+
+    private String disturbance(Map<String, Object> row) {
+        List<String> reasons = new ArrayList<>();
+        for (Object reason : (List<?>) row.get("reasons")) {
+            reasons.add(String.valueOf(reason));
+        }
+        return reasons.isEmpty()
+                ? ""
+                : String.format(Locale.ROOT, getString(R.string.disturbed), String.join("; ", reasons));
     }
 
     private void tell(String artifact, String text) {

@@ -21,7 +21,7 @@ import java.util.Map;
  * <p>Tells its progress as instrumentation status, and ends with dfp_row (where the row lies), or the figures of a load, or
  * dfp_home (where sessions are to be pushed), or dfp_error. A crash is the system's to tell.
  */
-public final class LabInstrumentation extends Instrumentation {
+public class LabInstrumentation extends Instrumentation {
     private Bundle arguments;
 
     @Override

@@ -1,6 +1,8 @@
 package dev.dfp.lab;
 
 import android.app.Activity;
+import android.content.res.ColorStateList;
+import android.content.res.TypedArray;
 import android.graphics.Typeface;
 import android.view.View;
 import android.view.ViewGroup;
@@ -17,13 +19,19 @@ final class Screen {
 
     private final Activity activity;
     private final LinearLayout column;
+    private final ColorStateList colour;
+    private final int gap;
 
     Screen(Activity activity, int title) {
         this.activity = activity;
         activity.setTitle(title);
         column = new LinearLayout(activity);
         column.setOrientation(LinearLayout.VERTICAL);
+        TypedArray theme = activity.obtainStyledAttributes(new int[] {android.R.attr.textColorPrimary});
+        colour = theme.getColorStateList(0);
+        theme.recycle();
         int margin = Math.round(MARGIN * activity.getResources().getDisplayMetrics().density);
+        gap = margin / 2;
         column.setPadding(margin, margin, margin, margin);
         ScrollView scroll = new ScrollView(activity);
         scroll.setFitsSystemWindows(true);
@@ -35,6 +43,7 @@ final class Screen {
         TextView view = text(text);
         view.setTextSize(HEADING);
         view.setTypeface(Typeface.DEFAULT_BOLD);
+        view.setPadding(0, gap, 0, 0);
         return view;
     }
 
@@ -43,6 +52,7 @@ final class Screen {
         TextView view = new TextView(activity);
         view.setText(text);
         view.setTextSize(TEXT);
+        view.setTextColor(colour);
         view.setTextIsSelectable(true);
         return add(view);
     }
