@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dfp_platform.errors import InputError, NotFoundError
-from dfp_platform.mobile.artifact import MobileArtifact
+from dfp_platform.mobile.artifact import CARD, MobileArtifact
 from dfp_platform.mobile.device import RUNTIMES
 from dfp_platform.mobile.interface import EXPORTERS
 
@@ -50,11 +50,12 @@ def artifacts_at(lake: Lake, commit: str) -> dict[str, MobileArtifact]:
     for stat in lake.list(commit, ROOM):
         name, _, file = stat.path.removeprefix(ROOM).partition("/")
         files.setdefault(name, {})[file] = lake.read(commit, stat.path)
-    if not files:
+    artifacts = {name: content for name, content in sorted(files.items()) if CARD in content}
+    if not artifacts:
         raise NotFoundError(
             f"no exported model is published at {commit[:12]}", hint="run `make demo` or `dfp export` first", path=ROOM
         )
-    return {name: MobileArtifact.from_files(content) for name, content in sorted(files.items())}
+    return {name: MobileArtifact.from_files(content) for name, content in artifacts.items()}
 
 
 def runtime_of(artifact: MobileArtifact) -> str:
