@@ -60,7 +60,7 @@ def shell(words):
         print("\n".join(p.name for p in folder.iterdir()) if folder.exists() else "")
     elif line.startswith("am instrument"):
         instrument({words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-e"})
-    elif not line.startswith("am force-stop"):
+    elif line != "true" and not line.startswith("am force-stop"):
         sys.exit(f"the double does not know: shell {line}")
 
 
@@ -79,6 +79,9 @@ def instrument(asked):
     how = SCRIPT.get("app", {}).get(artifact, "answers")
     if how == "crashes":
         print("INSTRUMENTATION_RESULT: shortMsg=Process crashed.\nINSTRUMENTATION_CODE: 0")
+        return
+    if how == "goes away":
+        (PLACE / "gone").touch()
         return
     if how == "hangs":
         (PLACE / "hanging").touch()
@@ -125,6 +128,10 @@ def main(words):
         return
     assert words[0] == "-s", words
     act, rest = words[2], words[3:]
+    if (PLACE / "gone").exists():
+        if act == "logcat":
+            time.sleep(60)  # as adb's own waits for the device to come back
+        sys.exit(f"error: device '{words[1]}' not found")
     if act != "shell":
         fails(act)
     if act == "shell":

@@ -92,7 +92,8 @@ class Adb:
         return heat(self.shell("dumpsys", "battery"), self.shell("dumpsys thermalservice || true"))
 
     def log(self) -> str:
-        """The last lines of the device's log."""
+        """The last lines of the device's log. Raises DeviceBusyError: it went away."""
+        self.shell("true")  # logcat would wait for the device to come back
         return self._call("logcat", "-d", "-t", str(_LOG_LINES), timeout=_SHORT)
 
     def instrument(
@@ -119,9 +120,11 @@ class Adb:
                     said.append(line)
                     if run.read(line):
                         progress(run.status)
+            except BaseException:
+                process.kill()
+                raise
             finally:
                 timer.cancel()
-                process.kill()
         if late.is_set():
             raise DeviceBusyError(
                 f"the app on {self.serial} did not end within {timeout:.0f} s",
