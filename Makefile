@@ -79,7 +79,7 @@ trino: $(DEV_ENV) .cache/trino/made ## Trino 476 against the REST catalog (Java 
 	@cd $(@D) && tar xzf trino-server-476.tar.gz && rm trino-server-476.tar.gz
 	@touch $@
 
-apk: $(DEV_ENV) ## the Android lab: its JVM tests, and a signed APK for `dfp device run` (Java 17, Maven, Debian's aapt apksigner zipalign)
+apk: $(DEV_ENV) ## the Android lab: its JVM tests, and a signed APK for `dfp device run` (Java 17, Maven, Debian's aapt adb apksigner zipalign)
 	@$(BIN)/python -m pytest tests/conformance/android_lab.py
 
 android-test: $(DEV_ENV) ## of these, the JVM tests alone (Java 17 and Maven)

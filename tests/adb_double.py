@@ -50,6 +50,9 @@ def shell(words):
         print(SCRIPT.get("thermal", "Thermal Status: 0"))
     elif line.startswith("pm path"):
         print("package:/data/app/base.apk") if APP.exists() else sys.exit(1)
+    elif line.startswith(("pm install", "pm uninstall")):
+        APP.touch() if "uninstall" not in line else APP.unlink()
+        print("Success")
     elif line.startswith("mkdir -p "):
         there(words[-1]).mkdir()  # the app made the folder above it
     elif line.startswith("rm -rf "):
@@ -66,7 +69,7 @@ def shell(words):
 
 def instrument(asked):
     """What the app does, as far as a computer sees it."""
-    home = there("/sdcard/Android/data/dev.dfp.lab/files")
+    home = there(SCRIPT.get("home", "/sdcard/Android/data/dev.dfp.lab/files"))
     if asked.get("act") == "prepare" and APP.exists():
         for name in ("sessions", "results"):
             (home / name).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The Android lab, built and tested for real: `make apk`. Java 17, Maven, and Debian's aapt, apksigner and zipalign.
+"""The Android lab, built and tested for real by `make apk`: Java 17, Maven, Debian's aapt, adb, apksigner, zipalign.
 
 The JVM runs the app's protocol and its ONNX runner on a model that dfp exported here; the APK is looked into by the
 tools that an installer's checks come from. No phone and no emulator takes part.
@@ -6,24 +6,33 @@ tools that an installer's checks come from. No phone and no emulator takes part.
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dfp_platform.mobile.device import apk_contents
+from dfp_platform.errors import DeviceBusyError
+from dfp_platform.mobile.adb import Adb, adb_program, devices
+from dfp_platform.mobile.artifact import MobileArtifact
+from dfp_platform.mobile.device import apk_contents, chosen
 from dfp_platform.mobile.device_row import checked, read_rows
-from dfp_platform.mobile.device_session import phone_session
+from dfp_platform.mobile.device_run import Plan, measure
+from dfp_platform.mobile.device_session import PhoneSession, phone_session
 from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.training import train
 from dfp_platform.settings import PROJECT_ROOT
+from tests.adbd_double import daemon
 from tests.android_project import lab
 from tests.apps import tiny_table
 from tests.configured import tiny
+from tests.device_rows import ROW
 
 BUILD = PROJECT_ROOT / "android_lab" / "build.py"
 pytestmark = pytest.mark.timeout(600)
@@ -58,6 +67,32 @@ def apk() -> Path:
     return PROJECT_ROOT / "android_lab" / "build" / "dfp-lab.apk"
 
 
+@pytest.fixture
+def phone(tmp_path, monkeypatch) -> Iterator[str]:
+    """The serial of a device that the real adb sees; it runs on this machine, its app is the tests' double."""
+    programs, place = tmp_path / "programs", tmp_path / "phone"
+    programs.mkdir()
+    place.mkdir()
+    (place / "device").symlink_to("/")
+    home = str(tmp_path / "sdcard")
+    script = {"home": home, "temperatures": [301], "row": ROW, "devices": []}
+    script["properties"] = {"ro.hardware": "tensor", "ro.product.cpu.abilist": "arm64-v8a"}
+    (place / "script.json").write_text(json.dumps(script))
+    double = PROJECT_ROOT / "tests" / "adb_double.py"
+    for name in ("am", "pm", "getprop", "dumpsys", "logcat"):
+        act = name if name == "logcat" else f"shell {name}"
+        line = f'ADB_DOUBLE="{place}" exec "{sys.executable}" -IS "{double}" -s double {act} "$@"'
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setattr("dfp_platform.mobile.device_run.HOME", home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free.getsockname()[1]))
+    with daemon(programs) as serial:
+        assert "connected to" in asked("adb", "connect", serial)
+        yield serial
+        asked("adb", "kill-server")
+
+
 def asked(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,6 +111,35 @@ def test_the_jvm_tests_pass_and_java_says_what_python_says(session):
     [row] = [checked(row, kind="phone") for row in read_rows(session / "results")]
     assert (row.runtime, row.parity_flipped, row.parity_rows) == ("ONNX Runtime", 0, 256)
     assert row.parity_largest_difference <= 2e-5
+
+
+def test_the_real_adb_installs_pushes_runs_pulls_and_cleans_up(phone, session, apk, tmp_path):
+    """What a scripted adb cannot show: that adb takes our arguments, and what it makes of folders and exit codes."""
+    program = adb_program("adb")
+    adb = Adb(program, chosen(devices(program), phone).serial)
+    files = {f.relative_to(session).as_posix(): f.read_bytes() for f in session.rglob("*") if f.is_file()}
+    artifact = MobileArtifact.from_files(
+        {name: files[f"autoencoder_onnx/{name}"] for name in ("card.json", "model.onnx")}
+    )
+    pushed = PhoneSession("20261126T100000Z-adb", {"autoencoder_onnx": artifact}, files)
+    told: list[str] = []
+    outcome = measure(
+        adb,
+        apk_contents(apk),
+        pushed,
+        Plan(mode="full"),
+        tell=lambda what, done, total: told.append(f"{what} {done}/{total}"),
+        note=told.append,
+        output=tmp_path / "rows",
+    )
+    assert outcome.failures == {}
+    assert outcome.rows == read_rows(tmp_path / "rows")
+    assert [row.session for row in outcome.rows] == [pushed.name]
+    assert "autoencoder_onnx: queries 3/4" in told
+    assert not adb.installed()
+    assert [file for file in (tmp_path / "sdcard").rglob("*") if file.is_file()] == []
+    with pytest.raises(DeviceBusyError, match="went away"):
+        Adb(program, "127.0.0.1:1").shell("true")
 
 
 def test_the_apk_is_signed_for_every_android_it_is_for(apk):
