@@ -49,7 +49,7 @@ def shell(words):
     elif line.startswith("dumpsys thermalservice"):
         print(SCRIPT.get("thermal", "Thermal Status: 0"))
     elif line.startswith("pm path"):
-        print("package:/data/app/base.apk") if APP.exists() else sys.exit(1)
+        print("package:/data/app/base.apk" if APP.exists() else "")
     elif line.startswith(("pm install", "pm uninstall")):
         APP.touch() if "uninstall" not in line else APP.unlink()
         print("Success")

@@ -62,7 +62,7 @@ class Connection:
             self.wire.sendall(head + data)
 
     def run(self) -> None:
-        with suppress(EOFError, OSError):
+        with self.wire, suppress(EOFError, OSError):
             while True:
                 number, there, here, size, _, _ = struct.unpack("<6I", self._exactly(24))
                 self._take(number.to_bytes(4, "little"), there, here, self._exactly(size))
@@ -184,14 +184,19 @@ def received(stream: Stream) -> Iterator[bytes]:
 @contextmanager
 def daemon(programs: Path) -> Iterator[str]:
     """The serial of a device whose programs lie in a folder; `adb connect` knows it."""
+    talks: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             with suppress(OSError):
                 while True:
                     wire, _ = server.accept()
-                    threading.Thread(target=Connection(wire, programs).run, daemon=True).start()
+                    talks.append(threading.Thread(target=Connection(wire, programs).run, daemon=True))
+                    talks[-1].start()
 
-        threading.Thread(target=answer, daemon=True).start()
+        waiting = threading.Thread(target=answer, daemon=True)
+        waiting.start()
         yield f"127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
+        for thread in (waiting, *talks):
+            thread.join(timeout=10)

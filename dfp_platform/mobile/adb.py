@@ -70,10 +70,7 @@ class Adb:
 
     def installed(self) -> bool:
         """Whether the app is there."""
-        done = subprocess.run(
-            [*self._command, "shell", "pm", "path", PACKAGE], capture_output=True, text=True, timeout=_SHORT
-        )
-        return done.stdout.startswith("package:")
+        return self.shell(f"pm path {PACKAGE} || true").startswith("package:")
 
     def push(self, source: Path, target: str) -> None:
         """Copy a folder's content to a folder of the device. Raises DiskFullError."""
