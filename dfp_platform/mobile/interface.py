@@ -50,12 +50,14 @@ class Exporter(Protocol):
         precisions: number formats it has: ``fp32`` always; ``fp16``; ``int8``, weights of 8 bits, what flows between
             layers scaled anew for each app; ``int8_static``, both by scales that were learnt beforehand.
         extra: the extra of this project's package that brings its libraries; empty: they are always there.
+        modules: what running its artifacts imports; the benchmark times that apart from loading.
     """
 
     name: str
     runtime: str
     precisions: tuple[str, ...]
     extra: str
+    modules: tuple[str, ...]
 
     def export(
         self, files: Mapping[str, bytes], *, precision: str = "fp32", rows: NDArray[np.float32] | None = None

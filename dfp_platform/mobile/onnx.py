@@ -66,6 +66,7 @@ class OnnxExporter:
     runtime = "ONNX Runtime"
     precisions: tuple[str, ...] = ("fp32", "int8", "int8_static")
     extra = ""
+    modules: tuple[str, ...] = ("onnxruntime",)
 
     def export(
         self, files: Mapping[str, bytes], *, precision: str = "fp32", rows: NDArray[np.float32] | None = None
