@@ -58,7 +58,8 @@ def host_latency(
 )
 def measured_quietly(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     """The rounds of each measurement agree; a disturbed one is kept and marked."""
-    from dfp_platform.mobile.benchmark import NOISE_LIMIT, HostLatency
+    from dfp_platform.mobile.benchmark import HostLatency
+    from dfp_platform.mobile.protocol import NOISE_LIMIT
 
     rows = HostLatency.from_json(report["report.json"]).rows
     return dg.AssetCheckResult(

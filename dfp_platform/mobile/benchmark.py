@@ -1,39 +1,42 @@
-"""What a single answer costs on this machine: one thread, one app a query, runtimes in turn."""
+"""What a single answer costs on this machine: one thread, one core, one app a query, runtimes in turn."""
 
 from __future__ import annotations
 
 import gc
-import os
-import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.errors import InputError
+from dfp_platform.mobile import machine
 from dfp_platform.mobile.artifact import MobileArtifact
+from dfp_platform.mobile.floor import BareProducts, Shapes, one_blas_thread
 from dfp_platform.mobile.interface import EXPORTERS
+from dfp_platform.mobile.machine import Machine
+from dfp_platform.mobile.protocol import (
+    GLANCE,
+    PROTOCOL_VERSION,
+    Latency,
+    Mode,
+    Round,
+    against_floor,
+    figure,
+    judged,
+    percentiles,
+)
 from dfp_platform.models.records import Record
 from dfp_platform.models.weights import CARD, load_model, read_card
 
-QUICK_QUERIES = 1_024
-"""Fewest queries for which p99.9 is not simply the slowest one."""
+Clock = Callable[[], int]
+"""Nanoseconds since some moment."""
 
-NOISE_LIMIT = 0.25
-"""Rounds whose medians differ by more than this share were disturbed: the row is kept and marked invalid."""
-
-PREEMPTION_LIMIT = 0.005
-"""If the system took the core away in more than this share of the queries, it, not the model, made the p99."""
-
-_ROUNDS = 4
-_LOADS = 3
+_BLOCK = 64  # queries between two looks at whether a turn has lasted long enough
 _MICROSECOND = 1_000  # nanoseconds
 _TREES = "xgboost"
 
@@ -57,6 +60,7 @@ class Subject:
         size: bytes of the model file.
         load: makes it ready from bytes in memory.
         columns: positions of its features among those of the apps that are asked about; None: all of them.
+        shapes: its matrix products, for the floor beneath it; empty: it is held against none.
     """
 
     runtime: str
@@ -65,64 +69,35 @@ class Subject:
     size: int
     load: Callable[[], Scoring]
     columns: tuple[int, ...] | None = None
+    shapes: Shapes = ()
 
     def rows(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """What it takes of the apps."""
         return matrix if self.columns is None else np.ascontiguousarray(matrix[:, list(self.columns)])
 
 
-class LatencyRow(Record):
-    """Latency of one runtime. Percentiles are microseconds per single-app query, linear between measured values.
+class LatencyRow(Latency):
+    """Latency of one runtime.
 
     Attributes:
         runtime: what computes.
         model: what is computed.
         precision: number format of the weights.
-        threads: always pinned to this many.
-        queries: measured single-app queries, after the warm-up.
-        p50_us: median; `p90_us`, `p99_us`, `p999_us` and `max_us` likewise.
-        throughput_apps_s: apps a second in batches of `batch`.
-        batch: apps a batch.
         load_ms: median milliseconds from bytes in memory to the first answer, libraries already imported.
-        size_bytes: size of the model file.
-        noise: largest relative difference between the medians of the rounds.
-        preemptions: times the system gave the core to someone else while the clock ran; each may be one slow query, so
-            p99.9 and the maximum are the model's own only where this is 0.
-        valid: whether noise and preemptions are within `NOISE_LIMIT` and `PREEMPTION_LIMIT`.
     """
 
     runtime: str
     model: str
     precision: str
-    threads: int
-    queries: int
-    p50_us: float
-    p90_us: float
-    p99_us: float
-    p999_us: float
-    max_us: float
-    throughput_apps_s: float
-    batch: int
     load_ms: float
-    size_bytes: int
-    noise: float
-    preemptions: int
-    valid: bool
-
-
-class Machine(Record):
-    """Where it was measured: figures of two machines are not compared."""
-
-    cpu: str
-    cores: int
-    system: str
-    python: str
 
 
 class HostLatency(Record):
     """The report: one row a runtime, all measured in the same minutes on the same machine."""
 
     machine: Machine
+    protocol_version: str
+    mode: str
     warm_up: int
     rounds: int
     rows: tuple[LatencyRow, ...]
@@ -142,11 +117,12 @@ def model_subject(files: Mapping[str, bytes], *, known: Sequence[str] | None = N
     )
 
 
-def artifact_subject(artifact: MobileArtifact, *, known: Sequence[str] | None = None) -> Subject:
+def artifact_subject(artifact: MobileArtifact, *, known: Sequence[str] | None = None, shapes: Shapes = ()) -> Subject:
     """An exported model by the runtime it was exported for.
 
     Args:
         known: feature columns of the apps that will be asked about; None: those of the model.
+        shapes: its matrix products, see `floor.products_of`.
     """
     exporter = EXPORTERS[artifact.card.exporter]
     return Subject(
@@ -156,6 +132,7 @@ def artifact_subject(artifact: MobileArtifact, *, known: Sequence[str] | None = 
         len(artifact.data),
         lambda: exporter.load(artifact),
         _places(artifact.card.features, known),
+        shapes,
     )
 
 
@@ -166,132 +143,149 @@ def _places(features: Sequence[str], known: Sequence[str] | None) -> tuple[int, 
     return tuple(place[name] for name in features)
 
 
+@dataclass(slots=True, eq=False)
+class _Ready:
+    """A subject that is loaded, what it is asked, and its turns so far."""
+
+    scorer: Scoring
+    apps: NDArray[np.float32]
+    rounds: list[Round] = field(default_factory=list)
+    asked: int = 0
+
+    def ask(self, queries: int, seconds: float, clock: Clock) -> None:
+        """One turn: at least so many queries, for at least so long."""
+        measured = _turn(self.scorer, self.apps, self.asked, queries, seconds, clock)
+        self.asked += len(measured.times)
+        self.rounds.append(measured)
+
+
 def measure_latency(
     subjects: Sequence[Subject],
     matrix: NDArray[np.float32],
     *,
-    queries: int = QUICK_QUERIES,
-    warm_up: int = 128,
-    batch: int = 1_024,
+    mode: Mode = GLANCE,
+    clock: Clock = time.perf_counter_ns,
 ) -> HostLatency:
-    """Latency and throughput of every subject on this machine.
+    """Latency and throughput of every subject on this machine, by the protocol.
 
-    The subjects take turns, a quarter of the queries each, so that a disturbance falls on all of them; each query is
-    one app of `matrix`, the same apps in the same order for everyone; garbage collection is off while the clock runs.
+    The subjects take turns, so that a disturbance falls on all of them, each after the bare matrix products of its own
+    shapes; each query is one app of `matrix`, the same apps in the same order for everyone; garbage collection is off
+    while the clock runs.
 
     Args:
         subjects: what to measure.
         matrix: raw feature values, shape ``(apps, features)``; apps are repeated if there are fewer than queries.
-        queries: single-app queries per subject.
-        warm_up: unmeasured queries before each subject's first.
-        batch: apps a batch for the throughput.
+        mode: how much.
+        clock: nanoseconds.
 
     Raises:
         InputError: no app to ask about, or fewer queries than rounds.
     """
-    if not len(matrix) or queries < _ROUNDS:
+    if not len(matrix) or mode.queries < mode.rounds:
         raise InputError(
-            f"{queries} queries over {len(matrix)} apps measure nothing", hint=f"at least {_ROUNDS} queries and one app"
+            f"{mode.queries} queries over {len(matrix)} apps measure nothing",
+            hint=f"at least {mode.rounds} queries and one app",
         )
-    ready = [(subject.load(), subject.rows(matrix)) for subject in subjects]
-    for scorer, apps in ready:
-        _query_times(scorer, apps, range(warm_up))
-    rounds: list[list[_Round]] = [[] for _ in subjects]
-    for part in np.array_split(np.arange(queries), _ROUNDS):
-        for (scorer, apps), measured in zip(ready, rounds, strict=True):
-            measured.append(_query_times(scorer, apps, part.tolist()))
-    every = np.arange(batch) % len(matrix)
-    rows = tuple(
-        _row(
-            subject, measured, throughput=_throughput(scorer, apps[every]), batch=batch, load_ms=_load_ms(subject, apps)
+    with machine.one_core() as core, one_blas_thread(), _without_collection():
+        floors = {s.shapes: _Ready(BareProducts(s.shapes), matrix) for s in subjects if s.shapes}
+        ready = [_Ready(subject.load(), subject.rows(matrix)) for subject in subjects]
+        everyone = [*floors.values(), *ready]
+        for each in everyone:
+            _turn(each.scorer, each.apps, 0, mode.warm_up, 0.0, clock)
+        for part in np.array_split(np.arange(mode.queries), mode.rounds):
+            for each in everyone:
+                each.ask(len(part), mode.seconds / mode.rounds, clock)
+        rows = tuple(
+            _row(subject, each, floors.get(subject.shapes), mode=mode, core=core, clock=clock)
+            for subject, each in zip(subjects, ready, strict=True)
         )
-        for subject, (scorer, apps), measured in zip(subjects, ready, rounds, strict=True)
-    )
-    return HostLatency(machine=this_machine(), warm_up=warm_up, rounds=_ROUNDS, rows=rows)
-
-
-def this_machine() -> Machine:
-    """The machine this process runs on."""
-    return Machine(
-        cpu=_cpu_model(),
-        cores=os.cpu_count() or 1,
-        system=f"{platform.system()} {platform.machine()}",
-        python=platform.python_version(),
+    return HostLatency(
+        machine=machine.this_machine(),
+        protocol_version=PROTOCOL_VERSION,
+        mode=mode.name,
+        warm_up=mode.warm_up,
+        rounds=mode.rounds,
+        rows=rows,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Round:
-    """Microseconds of each query of a round, and how often the core was taken away meanwhile."""
-
-    times: NDArray[np.float64]
-    preemptions: int
-
-
-def _row(subject: Subject, rounds: Sequence[_Round], *, throughput: float, batch: int, load_ms: float) -> LatencyRow:
-    times = np.concatenate([part.times for part in rounds])
-    preemptions = sum(part.preemptions for part in rounds)
-    medians = [float(np.median(part.times)) for part in rounds]
-    noise = (max(medians) - min(medians)) / min(medians)
-    p50, p90, p99, p999 = np.percentile(times, [50, 90, 99, 99.9])
-    return LatencyRow(
-        runtime=subject.runtime,
-        model=subject.model,
-        precision=subject.precision,
-        threads=1,
-        queries=times.size,
-        p50_us=_figure(p50),
-        p90_us=_figure(p90),
-        p99_us=_figure(p99),
-        p999_us=_figure(p999),
-        max_us=_figure(times.max()),
-        throughput_apps_s=_figure(throughput),
-        batch=batch,
-        load_ms=_figure(load_ms),
-        size_bytes=subject.size,
-        noise=_figure(noise),
-        preemptions=preemptions,
-        valid=noise <= NOISE_LIMIT and preemptions <= PREEMPTION_LIMIT * times.size,
+def _row(
+    subject: Subject, ready: _Ready, floor: _Ready | None, *, mode: Mode, core: int | None, clock: Clock
+) -> LatencyRow:
+    every = np.arange(mode.batch) % len(ready.apps)
+    energies = [part.energy_uj for part in ready.rounds if part.energy_uj is not None]
+    told = {
+        **percentiles(ready.rounds),
+        **judged(ready.rounds),
+        **(against_floor(ready.rounds, floor.rounds) if floor else {}),
+    }
+    return LatencyRow.model_validate(
+        {
+            "runtime": subject.runtime,
+            "model": subject.model,
+            "precision": subject.precision,
+            "threads": 1,
+            "core": core,
+            "queries": ready.asked,
+            "throughput_apps_s": figure(_throughput(ready.scorer, ready.apps[every], mode.rounds, clock)),
+            "batch": mode.batch,
+            "load_ms": figure(_load_ms(subject, ready.apps, clock)),
+            "size_bytes": subject.size,
+            "energy_uj": figure(sum(energies) / ready.asked) if len(energies) == len(ready.rounds) else None,
+            **told,
+        }
     )
 
 
-def _query_times(scorer: Scoring, matrix: NDArray[np.float32], positions: Sequence[int]) -> _Round:
-    apps = [matrix[position % len(matrix)][None, :] for position in positions]
-    clock, score = time.perf_counter_ns, scorer.score
-    times = np.empty(len(apps), dtype=np.float64)
-    with _without_collection():
-        before = _preemptions()
-        for index, app in enumerate(apps):
-            begin = clock()
-            score(app)
-            times[index] = clock() - begin
-        preemptions = _preemptions() - before
-    return _Round(times / _MICROSECOND, preemptions)
+def _turn(
+    scorer: Scoring, matrix: NDArray[np.float32], first: int, queries: int, seconds: float, clock: Clock
+) -> Round:
+    """Ask about apps from the `first` on, one at a time."""
+    blocks: list[NDArray[np.float64]] = []
+    asked, spent = 0, 0.0
+    energy, taken = machine.energy_uj(), machine.preemptions()
+    while asked < queries or spent < seconds:
+        size = min(_BLOCK, queries - asked) if asked < queries else _BLOCK
+        apps = [matrix[(first + asked + place) % len(matrix)][None, :] for place in range(size)]
+        blocks.append(_query_times(scorer, apps, clock))
+        asked, spent = asked + size, spent + float(blocks[-1].sum()) / 1e9
+    taken = machine.preemptions() - taken
+    times = np.concatenate(blocks) if blocks else np.empty(0)
+    return Round(times / _MICROSECOND, taken, _spent(energy, machine.energy_uj()))
 
 
-def _preemptions() -> int:
-    """Involuntary context switches so far, of this thread where the system tells, else of the process."""
-    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nivcsw
+def _query_times(scorer: Scoring, apps: Sequence[NDArray[np.float32]], clock: Clock) -> NDArray[np.float64]:
+    """Nanoseconds of each query."""
+    times, score = np.empty(len(apps), dtype=np.float64), scorer.score
+    for index, app in enumerate(apps):
+        begin = clock()
+        score(app)
+        times[index] = clock() - begin
+    return times
 
 
-def _throughput(scorer: Scoring, rows: NDArray[np.float32]) -> float:
+def _spent(before: float | None, after: float | None) -> float | None:
+    """Microjoules between two readings; None where one is missing or the counter began anew."""
+    return None if before is None or after is None or after < before else after - before
+
+
+def _throughput(scorer: Scoring, rows: NDArray[np.float32], rounds: int, clock: Clock) -> float:
     """Apps a second, best of the rounds: a disturbance only ever slows down."""
     scorer.score(rows)
     best = float("inf")
-    with _without_collection():
-        for _ in range(_ROUNDS):
-            begin = time.perf_counter_ns()
-            scorer.score(rows)
-            best = min(best, time.perf_counter_ns() - begin)
+    for _ in range(rounds):
+        begin = clock()
+        scorer.score(rows)
+        best = min(best, clock() - begin)
     return len(rows) / (best / 1e9)
 
 
-def _load_ms(subject: Subject, matrix: NDArray[np.float32]) -> float:
+def _load_ms(subject: Subject, matrix: NDArray[np.float32], clock: Clock) -> float:
     times = []
-    for _ in range(_LOADS):
-        begin = time.perf_counter_ns()
+    for _ in range(3):
+        begin = clock()
         subject.load().score(matrix[:1])
-        times.append((time.perf_counter_ns() - begin) / 1e6)
+        times.append((clock() - begin) / 1e6)
     return statistics.median(times)
 
 
@@ -305,17 +299,3 @@ def _without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _figure(value: float) -> float:
-    """Four significant digits: more would be noise."""
-    return float(f"{value:.4g}")
-
-
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +36,8 @@ MODEL = "model.pte"
 class ExecuTorchRuntime:
     """A .pte program by ExecuTorch's runtime on one CPU thread.
 
-    Every app goes in through the same memory: XNNPACK sets its operators up anew for each new address, which takes
-    longer than the products of a network this small. What comes out is read where it lies, and so before the next app.
+    Every app goes in through the same tensor, and what comes out is read where it lies, before the next app: making and
+    copying tensors would take as long as the products of a network this small.
     """
 
     def __init__(self, program: Any, card: MobileCard) -> None:
@@ -87,9 +88,8 @@ class ExecuTorchExporter:
     def load(self, artifact: MobileArtifact) -> ExecuTorchRuntime:
         require("ExecuTorch", self.extra, "executorch")
         with _quiet():
-            import torch  # noqa: F401  the runtime is linked against its libraries
-            from executorch.extension.pybindings import _C as runtime  # executorch.runtime imports the exporter: 5 s
-
+            # torch, whose libraries the other is linked against; executorch.runtime would import the exporter, for 5 s
+            *_, runtime = [import_module(module) for module in self.modules]
             if runtime._threadpool_get_thread_count() != 1:
                 runtime._unsafe_reset_threadpool(1)
             try:
