@@ -133,7 +133,7 @@ def _cold(folder: Path) -> ColdStart:
         load_ms=(ready - ready_from) / 1e6,
         first_us=(answered - ready) / 1e3,
         baseline_bytes=baseline,
-        peak_bytes=max(machine.peak_bytes() - baseline, 0),
+        peak_bytes=machine.peak_bytes(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class Latency(Record):
         preemptions: times the system gave the core to someone else while the clock ran; each may be one slow query, so
             p99.9 and the maximum are the model's own only where this is 0. None: the system does not tell.
         valid: whether the machine was quiet enough for the figures to be compared.
-        reason: why they are not; empty: they are.
+        reasons: why they are not; none: they are.
     """
 
     threads: int
@@ -101,7 +102,7 @@ class Latency(Record):
     noise: float
     preemptions: int | None
     valid: bool
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 def percentiles(rounds: Sequence[Round]) -> dict[str, float]:
@@ -111,8 +112,8 @@ def percentiles(rounds: Sequence[Round]) -> dict[str, float]:
     return dict(zip(names, map(figure, np.percentile(times, [50, 90, 99, 99.9, 100])), strict=True))
 
 
-def judged(rounds: Sequence[Round]) -> dict[str, float | int | bool | str]:
-    """Noise, preemptions, and the verdict with its reason, by the names that `Latency` gives them."""
+def judged(rounds: Sequence[Round]) -> dict[str, Any]:
+    """Noise, preemptions, and the verdict with its reasons, by the names that `Latency` gives them."""
     queries, preemptions = sum(len(part.times) for part in rounds), sum(part.preemptions for part in rounds)
     medians = [float(np.median(part.times)) for part in rounds]
     noise = (max(medians) - min(medians)) / min(medians)
@@ -127,7 +128,7 @@ def judged(rounds: Sequence[Round]) -> dict[str, float | int | bool | str]:
         "noise": figure(noise),
         "preemptions": preemptions,
         "valid": not reasons,
-        "reason": "; ".join(reasons),
+        "reasons": tuple(reasons),
     }
 
 

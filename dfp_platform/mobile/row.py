@@ -38,8 +38,8 @@ class BenchmarkRow(Latency):
             `cold_loads`.
         cold_loads: fresh processes.
         import_ms: importing these libraries, in the same processes; null where nothing is imported.
-        baseline_memory_bytes: resident memory of such a process before it loads.
-        peak_memory_bytes: the most that loading and answering add to that.
+        baseline_memory_bytes: resident memory of such a process before it loads; null: not measured apart.
+        peak_memory_bytes: the most it has while it loads and answers.
         governor: of the core's frequency.
         temperature_before_c: of the device, degrees Celsius; `temperature_after_c` likewise.
         battery_percent: its charge when the run began.
@@ -75,8 +75,8 @@ class BenchmarkRow(Latency):
 
     @model_validator(mode="after")
     def _says_why(self) -> BenchmarkRow:
-        if self.valid == bool(self.reason):
-            raise ValueError("a row is valid, or says the reason why not")
+        if self.valid == bool(self.reasons):
+            raise ValueError("a row is valid, or says the reasons why not")
         return self
 
     @property

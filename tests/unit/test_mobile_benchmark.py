@@ -79,7 +79,7 @@ def test_percentiles_count_the_measured_queries_only():
     assert (row.queries, row.p50_us, row.p999_us, row.max_us, row.threads) == (40, 150, 150, 150, 1)
     assert row.throughput_apps_s == pytest.approx(8 / 150e-6, rel=1e-3)
     assert row.load_ms == 0.15
-    assert (row.noise, row.reason, row.valid) == (0, "only 40 queries", False)
+    assert (row.noise, row.reasons, row.valid) == (0, ("only 40 queries",), False)
 
 
 def test_a_subject_is_asked_until_the_time_is_over():
@@ -93,7 +93,7 @@ def test_a_subject_is_asked_until_the_time_is_over():
 
 def test_a_disturbance_in_one_round_marks_the_row_says_why_and_keeps_it():
     (row,) = measured(Recorder(Clock(), slow_from=1_200), mode=Mode("m", queries=2_048, warm_up=0)).rows
-    assert (row.valid, row.reason) == (False, "rounds differ by 900%")
+    assert (row.valid, row.reasons) == (False, ("rounds differ by 900%",))
     assert (row.noise, row.p50_us) == (9, 200)
 
 
@@ -102,7 +102,7 @@ def test_queries_whose_core_was_taken_away_mark_the_row(monkeypatch):
     monkeypatch.setattr(machine, "preemptions", lambda: next(taken))
     (row,) = measured(Recorder(Clock()), mode=Mode("m", queries=1_024, warm_up=0)).rows
     assert row.preemptions == 4 * 7
-    assert (row.valid, row.reason) == (False, "the core was taken away in 28 of 1024 queries")
+    assert (row.valid, row.reasons) == (False, ("the core was taken away in 28 of 1024 queries",))
 
 
 def test_energy_is_a_figure_where_the_counter_is_readable_and_else_none(monkeypatch):
