@@ -7,6 +7,8 @@ import dagster as dg
 from pydantic.fields import FieldInfo
 
 from dfp_platform.errors import NotFoundError
+from dfp_platform.mobile.artifact import artifact_name
+from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.configs import Configuration, NetworkConfig
 from dfp_platform.models.presets import FIRST_NAMES, flattened, model_name, preset_names, resolve
@@ -26,6 +28,12 @@ STUDY = "models/study"
 
 DEVICES = ("real_device", "emulator")
 
+PHONE_NETWORKS = ("autoencoder", "detector_real_device")
+"""Models that every exporter takes to phones, in each precision it has; of the others there is an ONNX file."""
+
+BENCHMARKS = ("reports/host_benchmark", "reports/device_benchmark", "reports/phones")
+"""Assets that tell what artifacts cost on this machine and on phones."""
+
 
 def every_choice() -> dict[str, tuple[str, str]]:
     """Every model there may be: its name, and the preset and the device that make it. The demo's come first."""
@@ -35,8 +43,20 @@ def every_choice() -> dict[str, tuple[str, str]]:
 
 
 def assets_of(name: str) -> tuple[str, ...]:
-    """The assets that belong to one model alone, by key path."""
+    """The assets that a run makes for one model, by key path; `artifacts_of` has more, for who asks for them."""
     return (f"models/{name}", f"mobile/{name}_onnx") if is_network(name) else (f"models/{name}",)
+
+
+def artifacts_of(name: str) -> dict[str, tuple[str, str]]:
+    """The exported models of one model: key path of the asset → exporter and precision. Trees have none."""
+    if not is_network(name):
+        return {}
+    kinds = [(key, precision) for key, found in EXPORTERS.items() for precision in found.precisions]
+    return {
+        f"mobile/{artifact_name(name, *kind)}": kind
+        for kind in kinds
+        if name in PHONE_NETWORKS or kind == ("onnx", "fp32")
+    }
 
 
 def is_network(name: str) -> bool:
@@ -46,7 +66,8 @@ def is_network(name: str) -> bool:
 
 def beyond_the_line() -> set[str]:
     """Assets that are made only where they, or their model, are asked for."""
-    return {LABEL_BUDGET, STUDY} | {asset for name in every_choice() if name not in LINE for asset in assets_of(name)}
+    own = {asset for name in every_choice() for asset in (f"models/{name}", *artifacts_of(name))}
+    return {LABEL_BUDGET, STUDY, *BENCHMARKS} | own - {asset for name in LINE for asset in assets_of(name)}
 
 
 def wanted(choices: Mapping[str, Any]) -> Configuration:

@@ -123,7 +123,7 @@ def export(choices: Choices = None, branch: Branch = None, base: Base = None, as
 
     told = told_by(choices)
     pattern = f"mobile/{told.name}_*" if choices or told.name not in LINE else "mobile"
-    keys = chosen(_dependencies(told), select=[pattern])
+    keys = chosen(_dependencies(told, pattern), select=[pattern])
     report(launched(keys, told, branch=branch, base=base), as_json=as_json)
 
 
@@ -231,12 +231,18 @@ def _where(outcome: RunOutcome) -> str:
 
 
 def _dependencies(told: Configuration, *named: str) -> dict[str, tuple[str, ...]]:
-    """What each asset of the main line, of the training asked for and of exactly named assets is made from."""
-    from dfp_platform.assets.choices import assets_of, beyond_the_line
+    """What each asset of the main line, of the training asked for and of exactly named assets is made from.
+
+    A pattern of artifacts (``mobile/*``) finds all those of the model that is asked for.
+    """
+    from dfp_platform.assets.choices import artifacts_of, assets_of, beyond_the_line
 
     every, beyond = dict(code_location.graph().dependencies), beyond_the_line()
     apart = {asset: [dep for dep in inputs if asset in beyond or dep not in beyond] for asset, inputs in every.items()}
-    hidden = beyond - {*assets_of(told.name), *upstream([name.strip("/") for name in named], apart)}
+    shown = {*assets_of(told.name), *upstream([name.strip("/") for name in named], apart)}
+    if any(name.startswith("mobile/") and "*" in name for name in named):
+        shown |= artifacts_of(told.name).keys()
+    hidden = beyond - shown
     return {asset: inputs for asset, inputs in every.items() if asset not in hidden}
 
 

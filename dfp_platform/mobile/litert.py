@@ -158,10 +158,27 @@ def _quantised(data: bytes, precision: str, rows: NDArray[np.float32] | None) ->
         place.write_bytes(data)
         made = quantizer.Quantizer(str(place))
         made.load_quantization_recipe(recipe)
-        seen = None if rows is None else made.calibrate(_as_calls(place, rows))
+        seen = None if rows is None else _ranges(place, recipe, rows)
         quantised = made.quantize(seen).quantized_model
         assert quantised is not None, "the quantiser raises where it fails"
         return bytes(quantised)
+
+
+def _ranges(place: Path, recipe: Any, rows: NDArray[np.float32]) -> Any:
+    """Least and greatest value of each tensor over the rows.
+
+    The quantiser's own `calibrate` averages the ranges of calls. Here a call is one app, for which the logit of a
+    detector has no range at all: its scores would collapse to two values.
+    """
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    manager = RecipeManager()
+    manager.load_quantization_recipe(recipe)
+    seen = Calibrator(str(place), num_threads=1, qsv_update_func=min_max_update)
+    seen.calibrate(_as_calls(place, rows), manager)
+    return seen.get_model_qsvs()
 
 
 def _as_calls(place: Path, rows: NDArray[np.float32]) -> dict[str, Iterable[dict[str, Any]]]:

@@ -105,3 +105,16 @@ def test_scales_are_learnt_from_training_apps_of_all_its_time_and_thresholds_fro
     assert (found.training == data.training.matrix[np.linspace(0, len(data.training) - 1, 7).round().astype(int)]).all()
     assert (found.benign == data.calibration.benign.matrix).all()
     assert LEARNT_ROWS == 512
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_static_scales_span_all_training_apps_so_that_a_detector_keeps_its_scores(data, name):
+    """Averaged over calls of one app, the range of a logit is nothing: LiteRT's detector knew two scores."""
+    if EXPORTERS[name].extra and find_spec("executorch") is None:
+        pytest.skip("needs the extra phone: make phone installs it, and make mobile runs these tests with it")
+    files = train(data, tiny("detector", "training.epochs=8"), progress=False).files
+    calibration = calibration_of(data, false_positive_rate=0.01)
+    artifact = export(files, exporter=name, precision="int8_static", calibration=calibration)
+    scores, wanted = (each.score(data.test.matrix) for each in (EXPORTERS[name].load(artifact), load_model(files)))
+    assert len(np.unique(scores)) > 30
+    assert np.abs(scores - wanted).mean() < 0.05
