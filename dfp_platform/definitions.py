@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from dfp_platform.assets import (
+    benchmarks,
     champions,
     evaluation,
     features,
@@ -40,7 +41,7 @@ EXECUTORS: dict[str, Callable[[], dg.ExecutorDefinition]] = {
 }
 """Where the steps of a run execute, by `Settings.step_process`."""
 
-_ROOMS = (raw, features, models, champions, evaluation, mobile, reports, model_cards)
+_ROOMS = (raw, features, models, champions, evaluation, mobile, reports, model_cards, benchmarks)
 
 
 def compose() -> dg.Definitions:
@@ -60,7 +61,7 @@ def compose() -> dg.Definitions:
         description="Tables by month: for backfills, each of which is one run over the months that are chosen.",
     )
     return dg.Definitions(
-        assets=[*line, *models.beyond, *mobile.beyond, *label_budget.beyond, *studies.beyond],
+        assets=[*line, *models.beyond, *mobile.beyond, *label_budget.beyond, *studies.beyond, *benchmarks.beyond],
         asset_checks=[check for room in _ROOMS for check in room.checks],
         jobs=[main_line, months, ingest_on_spark, publish_job, maintain_job],
         schedules=[maintain_weekly],

@@ -39,6 +39,15 @@ def latency_plot(rows: Sequence[Mapping[str, Any]]) -> Plots:
     return {"latency": _shown(latency_chart(rows), "microseconds for one app")}
 
 
+def benchmark_plots(rows: Sequence[Mapping[str, Any]]) -> Plots:
+    """Latency bars of `mobile.row.BenchmarkRow` records, a chart a model."""
+    from dfp_platform.reports.phones import benchmark_chart
+
+    models = dict.fromkeys(row["model"] for row in rows)
+    charts = {model: benchmark_chart([row for row in rows if row["model"] == model]) for model in models}
+    return {f"latency, {model}": _shown(chart, "microseconds for one app") for model, chart in charts.items()}
+
+
 def _shown(chart: Any, title: str) -> dg.MarkdownMetadataValue:
     from dfp_platform.reports.standalone import as_markdown
 

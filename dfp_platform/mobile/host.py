@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dfp_platform.errors import CorruptLakeError
 from dfp_platform.mobile.artifact import MobileArtifact
 from dfp_platform.mobile.benchmark import LatencyRow
 from dfp_platform.mobile.floor import products_of
@@ -63,6 +64,14 @@ class HostBenchmark(Record):
     quality: tuple[Quality, ...]
     changes: dict[str, float]
     synthetic: bool
+
+    @classmethod
+    def rows_in(cls, data: bytes | None) -> tuple[BenchmarkRow, ...]:
+        """The rows of a report; none where there is none, or one of another version of the code."""
+        try:
+            return cls.from_json(data).rows if data else ()
+        except CorruptLakeError:
+            return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

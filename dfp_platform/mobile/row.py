@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -12,6 +12,8 @@ from dfp_platform.errors import InputError
 from dfp_platform.mobile.protocol import PROTOCOL_VERSION, Latency, figure
 
 HOST, EMULATOR, PHONE = "host", "emulator", "phone"
+
+Translation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class BenchmarkRow(Latency):
@@ -96,8 +98,12 @@ def schema() -> bytes:
     return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
 
 
-def rows_of(files: Mapping[str, bytes]) -> tuple[BenchmarkRow, ...]:
+def rows_of(files: Mapping[str, bytes], *, translate: Translation = lambda told: told) -> tuple[BenchmarkRow, ...]:
     """The rows in JSON files, each of one row or of a list of them, sorted by `place`.
+
+    Args:
+        files: name → bytes.
+        translate: what else writes rows, by the names of these.
 
     Raises:
         InputError: one is no such row; the file and the field are named.
@@ -107,7 +113,7 @@ def rows_of(files: Mapping[str, bytes]) -> tuple[BenchmarkRow, ...]:
     for name, data in sorted(files.items()):
         try:
             told = json.loads(data)
-            found += every.validate_python(told if isinstance(told, list) else [told])
+            found += every.validate_python([translate(each) for each in (told if isinstance(told, list) else [told])])
         except json.JSONDecodeError as error:
             raise InputError(f"{name} is no JSON: {error}", hint="pull it from the device again", file=name) from error
         except ValidationError as error:

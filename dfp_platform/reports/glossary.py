@@ -46,3 +46,17 @@ OVER_TIME: Mapping[str, str] = {
     "Label budget": "Each quarter the most doubtful apps are labelled and learnt; the curve tells what that buys.",
 }
 """Words of judging models over time."""
+
+ON_PHONES: Mapping[str, str] = {
+    "Floor": "The bare matrix products of the same shapes, one row in float32, measured in the same turns. Whatever "
+    "runs the network has to compute them; a ratio of 2 means that as much time again goes elsewhere.",
+    "fp32, fp16, int8": "Bits of a weight. In int8 what flows between layers is scaled anew for each app, in "
+    "int8_static by scales that were learnt from training apps.",
+    "First answer": "The first query of a fresh process, after the load.",
+    "Cold load": "From bytes in memory to ready, in a fresh process that has imported the runtime but loaded nothing.",
+    "Memory": "The most a fresh process has in RAM while it loads and answers, above what it had before the load where "
+    "that was measured apart.",
+    "Disturbed": "Rounds of the measurement differ by more than a quarter, or the core was taken away too often. Such "
+    "a row stays and is not recommended.",
+}
+"""Words of the page about artifacts for phones."""
