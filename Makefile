@@ -49,7 +49,7 @@ phone: $(DEV_ENV) ## what artifacts for phones need beside ONNX: LiteRT, ExecuTo
 
 mobile: phone ## the tests of all exporters and runtimes (minutes)
 	@$(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m "slow or not slow" tests/unit/test_mobile_exporters.py \
-	  tests/unit/test_mobile_exporting.py tests/conformance/tensorflow_interpreter.py
+	  tests/unit/test_mobile_exporting.py tests/unit/test_mobile_host.py tests/conformance/tensorflow_interpreter.py
 
 engines: spark .cache/duckdb/made .cache/s3/made ## Spark, DataFusion, DuckDB, an S3 store: the REST catalog, merged tables, equal rows from dbt (minutes)
 	@$(BIN)/python -m pytest tests/conformance/spark_engine.py tests/conformance/duckdb_engine.py \

@@ -227,6 +227,7 @@ def _row(
             "threads": 1,
             "core": core,
             "queries": ready.asked,
+            "seconds": figure(sum(float(part.times.sum()) for part in ready.rounds) / 1e6),
             "throughput_apps_s": figure(_throughput(ready.scorer, ready.apps[every], mode.rounds, clock)),
             "batch": mode.batch,
             "load_ms": figure(_load_ms(subject, ready.apps, clock)),

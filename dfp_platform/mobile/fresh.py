@@ -144,5 +144,5 @@ if __name__ == "__main__":
     try:
         answer = _ACTS[what](Path(place)).to_json()
     except DfpError as error:
-        sys.exit(str(error))
+        sys.exit(error.message)
     Path(place, _TOLD).write_bytes(answer)

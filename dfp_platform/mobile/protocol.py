@@ -71,6 +71,7 @@ class Latency(Record):
         threads: always pinned to this many.
         core: the core it ran on; None: the system let none be chosen.
         queries: measured single-app queries, after the warm-up.
+        seconds: what they took together.
         p50_us: median; `p90_us`, `p99_us`, `p999_us` and `max_us` likewise.
         throughput_apps_s: apps a second in batches of `batch`.
         batch: apps a batch.
@@ -88,6 +89,7 @@ class Latency(Record):
     threads: int
     core: int | None
     queries: int
+    seconds: float
     p50_us: float
     p90_us: float
     p99_us: float

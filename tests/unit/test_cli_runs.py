@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dfp_platform.assets.choices import artifacts_of
 from dfp_platform.cli import main
 from dfp_platform.cli.runs import _dependencies, report, run_config, told_by
 from dfp_platform.cli.screen import size
+from dfp_platform.cli.selection import chosen
 from dfp_platform.errors import HeldBackError
 from dfp_platform.publishing.launch import RunOutcome
 from dfp_platform.resources.source import SourceResource
@@ -71,6 +73,16 @@ def test_a_model_beyond_the_main_line_is_made_where_it_is_asked_for() -> None:
     assert "models/autoencoder" in line
     named = set(_dependencies(told_by(), "mobile/detector_real_device_onnx"))
     assert named - line == {"models/detector_real_device", "mobile/detector_real_device_onnx"}
+
+
+def test_a_pattern_of_artifacts_finds_every_way_to_phones_of_the_model_that_is_asked_for() -> None:
+    def found(*choices: str, select: str) -> list[str]:
+        return chosen(_dependencies(told_by(list(choices)), select), select=[select])
+
+    assert found(select="mobile/*") == sorted(artifacts_of("autoencoder"))
+    detectors = found("model=detector", select="mobile/detector_real_device_*")
+    assert detectors == sorted(artifacts_of("detector_real_device"))
+    assert found(select="mobile") == ["mobile/autoencoder_onnx"]
 
 
 def test_settings_are_choices_too(monkeypatch: pytest.MonkeyPatch) -> None:
