@@ -35,7 +35,7 @@ class MobileCard(Record):
         output: name of the output that holds scores, shape ``(apps,)``, within 0 and 1; more is more suspicious.
             Empty: it is the first one.
         error_output: name of the output that holds reconstruction errors, shape ``(apps,)``. Empty: the second one.
-        apps_a_call: how many apps one call takes; None: any number.
+        apps_a_call: how many apps one call takes, or may take without changing each other's scores; None: any number.
         threshold: an app with a higher score raises an alarm; exactly a float32. That of a quantised model is its own.
         libraries: versions that took part in the export; other versions may give other bytes.
         synthetic: whether the model was trained on generated apps.

@@ -118,3 +118,12 @@ def test_static_scales_span_all_training_apps_so_that_a_detector_keeps_its_score
     scores, wanted = (each.score(data.test.matrix) for each in (EXPORTERS[name].load(artifact), load_model(files)))
     assert len(np.unique(scores)) > 30
     assert np.abs(scores - wanted).mean() < 0.05
+
+
+@pytest.mark.parametrize(("name", "precision"), QUANTISED)
+def test_a_score_does_not_depend_on_the_apps_beside_it(made, data, name, precision):
+    """ONNX Runtime finds one dynamic scale a call: an outlier beside it changed an app's score."""
+    runtime = EXPORTERS[name].load(made(name, precision))
+    apps = np.concatenate([data.test.matrix[:8], np.full_like(data.test.matrix[:1], 1e9)])
+    alone = [runtime.score(app[None])[0] for app in apps]
+    assert np.allclose(runtime.score(apps), alone, rtol=1e-6, atol=1e-7)
