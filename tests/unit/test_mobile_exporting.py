@@ -107,11 +107,9 @@ def test_scales_are_learnt_from_training_apps_of_all_its_time_and_thresholds_fro
     assert LEARNT_ROWS == 512
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", [of_extra(name) for name in EXPORTERS])
 def test_static_scales_span_all_training_apps_so_that_a_detector_keeps_its_scores(data, name):
     """Averaged over calls of one app, the range of a logit is nothing: LiteRT's detector knew two scores."""
-    if EXPORTERS[name].extra and find_spec("executorch") is None:
-        pytest.skip("needs the extra phone: make phone installs it, and make mobile runs these tests with it")
     files = train(data, tiny("detector", "training.epochs=8"), progress=False).files
     calibration = calibration_of(data, false_positive_rate=0.01)
     artifact = export(files, exporter=name, precision="int8_static", calibration=calibration)

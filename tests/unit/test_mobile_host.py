@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
@@ -12,27 +10,25 @@ from dfp_platform.mobile.artifact import MobileArtifact
 from dfp_platform.mobile.exporting import calibration_of, export
 from dfp_platform.mobile.fresh import Questions, cold_start
 from dfp_platform.mobile.host import HostBenchmark, Measured, benchmark_host
-from dfp_platform.mobile.interface import EXPORTERS
 from dfp_platform.mobile.protocol import QUICK
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.training import train
 from tests.apps import tiny_table
 from tests.configured import tiny
+from tests.exporters import KINDS
 
-PHONE = find_spec("executorch") is not None
-"""Whether `make phone` has been run: then all runtimes are measured, else ONNX Runtime alone."""
-
-KINDS = [(name, precision) for name, found in EXPORTERS.items() for precision in found.precisions if PHONE]
+MEASURED = {"one": [("onnx", "fp32")], "all": KINDS}
+"""What is measured: one artifact every day, all of them by `make mobile`."""
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=["one", pytest.param("all", marks=pytest.mark.slow)])
+def model(request):
     data = TrainingData.from_arrow(tiny_table(features=48))
     weights = train(data, tiny("ae_small", "training.epochs=2", "model.hidden=32"), synthetic=True, progress=False)
     calibration = calibration_of(data, false_positive_rate=0.01)
     made = [
         export(weights.files, exporter=name, precision=precision, calibration=calibration)
-        for name, precision in KINDS or [("onnx", "fp32")]
+        for name, precision in MEASURED[request.param]
     ]
     return Measured(weights.files, tuple(made), data.test.matrix, data.test.labels)
 
