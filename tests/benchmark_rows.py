@@ -62,7 +62,7 @@ LAB_ROW: dict[str, Any] = {
     "battery_celsius_after": 30.5, "thermal_status_before": "none", "thermal_status_after": "none",
     "thermal_headroom_before": 0.5, "thermal_headroom_after": 0.6, "valid": True, "reasons": [],
 }  # fmt: skip
-"""What the Android lab writes, see docs/schemas of its branch."""
+"""What the Android lab writes: a row of docs/schemas/device_row.json."""
 
 
 def row(**changed: Any) -> BenchmarkRow:
