@@ -47,23 +47,6 @@ ROW: dict[str, Any] = {
     "peak_memory_bytes": 63_500_000,
 }
 
-LAB_ROW: dict[str, Any] = {
-    "protocol_version": "1", "session": "2026-11-26T10-00-00Z", "kind": "phone", "lake_commit": "cd" * 20,
-    "artifact": "autoencoder_litert_int8", "artifact_sha256": "ef" * 32, "exporter": "litert", "model": "autoencoder",
-    "precision": "int8", "size_bytes": 147_776, "runtime": "LiteRT", "runtime_version": "2.17.0", "delegate": "XNNPACK",
-    "threads": 1, "manufacturer": "Google", "device": "Pixel 9", "soc": "Tensor G4", "android": "16", "sdk": 36,
-    "build": "google/tokay/tokay:16/1", "abi": "arm64-v8a", "cores": 8, "governor": "sched_pixel",
-    "cpuset": "/top-app", "app_version": "1", "mode": "full", "warm_up": 128, "rounds": 10, "queries": 400_000,
-    "seconds": 5.0, "p50_us": 11.0, "p90_us": 12.0, "p99_us": 20.0, "p999_us": 60.0, "max_us": 900.0,
-    "first_us": 300.0, "import_ms": 20.0, "cold_load_ms": 2.0, "cold_loads_ms": [2.0, 1.9, 2.2], "batch": 1_024,
-    "rows_per_call": 1, "throughput_apps_s": 90_000.0, "peak_memory_kb": 90_000, "parity_rows": 256,
-    "parity_largest_difference": 0.0, "parity_flipped": 0, "noise": 0.04, "preemptions": None,
-    "battery_level_percent": 88.0, "charging": False, "power_save": False, "battery_celsius_before": 28.0,
-    "battery_celsius_after": 30.5, "thermal_status_before": "none", "thermal_status_after": "none",
-    "thermal_headroom_before": 0.5, "thermal_headroom_after": 0.6, "valid": True, "reasons": [],
-}  # fmt: skip
-"""What the Android lab writes: a row of docs/schemas/device_row.json."""
-
 
 def row(**changed: Any) -> BenchmarkRow:
     """A row; a reason makes it invalid, and an artifact's name tells its exporter and precision."""

@@ -10,10 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dfp_platform.errors import DeviceError, InputError
+from dfp_platform.mobile.protocol import PROTOCOL_VERSION
 from dfp_platform.models.records import Record
-
-PROTOCOL_VERSION = "1"
-"""Version of the protocol that this code knows; `Protocol.VERSION` of the app."""
 
 Share = Field(ge=0, le=100)
 
@@ -172,7 +170,18 @@ def benchmark_fields(row: DeviceRow) -> dict[str, Any]:
     """
     same = (
         *("kind", "runtime", "exporter", "model", "artifact", "precision", "artifact_sha256", "lake_commit"),
-        *("protocol_version", "mode", "delegate", "threads", "warm_up", "queries", "batch", "size_bytes", "governor"),
+        *(
+            "protocol_version",
+            "mode",
+            "delegate",
+            "threads",
+            "warm_up",
+            "queries",
+            "seconds",
+            "batch",
+            "size_bytes",
+            "governor",
+        ),
         *("p50_us", "p90_us", "p99_us", "p999_us", "max_us", "throughput_apps_s", "first_us", "cold_load_ms"),
         *("import_ms", "noise", "preemptions", "valid"),
     )
@@ -186,7 +195,7 @@ def benchmark_fields(row: DeviceRow) -> dict[str, Any]:
         "temperature_before_c": row.battery_celsius_before,
         "temperature_after_c": row.battery_celsius_after,
         "battery_percent": row.battery_level_percent,
-        "reason": "; ".join(row.reasons),
+        "reasons": row.reasons,
     }
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from dfp_platform.errors import InputError
 from dfp_platform.mobile.protocol import PROTOCOL_VERSION, Latency, figure
 
 HOST, EMULATOR, PHONE = "host", "emulator", "phone"
-
-Translation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class BenchmarkRow(Latency):
@@ -96,36 +93,6 @@ def schema() -> bytes:
         **{key: value for key, value in BenchmarkRow.model_json_schema().items() if key != "description"},
     }
     return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
-
-
-def rows_of(files: Mapping[str, bytes], *, translate: Translation = lambda told: told) -> tuple[BenchmarkRow, ...]:
-    """The rows in JSON files, each of one row or of a list of them, sorted by `place`.
-
-    Args:
-        files: name → bytes.
-        translate: what else writes rows, by the names of these.
-
-    Raises:
-        InputError: one is no such row; the file and the field are named.
-    """
-    every = TypeAdapter(list[BenchmarkRow])
-    found: list[BenchmarkRow] = []
-    for name, data in sorted(files.items()):
-        try:
-            told = json.loads(data)
-            found += every.validate_python([translate(each) for each in (told if isinstance(told, list) else [told])])
-        except json.JSONDecodeError as error:
-            raise InputError(f"{name} is no JSON: {error}", hint="pull it from the device again", file=name) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"][1:]) or "row"
-            raise InputError(
-                f"{name} holds no benchmark row: {field}: {first['msg']}",
-                hint="rows look as docs/schemas/benchmark_row.json says",
-                file=name,
-                column=field,
-            ) from error
-    return tuple(sorted(found, key=lambda row: (*row.place, row.artifact_sha256)))
 
 
 def changes(rows: Sequence[BenchmarkRow], before: Sequence[BenchmarkRow]) -> dict[str, float]:

@@ -16,7 +16,8 @@ from dfp_platform.mobile.host import HostBenchmark
 from dfp_platform.mobile.machine import Machine
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
-from tests.benchmark_rows import LAB_ROW, row
+from tests.benchmark_rows import row
+from tests.device_rows import ROW as LAB_ROW
 
 HOST = HostBenchmark(
     machine=Machine(cpu="c", cores=2, system="Linux", python="3.11"),
@@ -58,15 +59,15 @@ def test_rows_that_were_pulled_are_read_and_shown_apart(lake: LakeResource, tmp_
     (tmp_path / "devices" / "s1").mkdir(parents=True)
     (tmp_path / "devices" / "s1" / "a.json").write_text(json.dumps(LAB_ROW))
     outputs = made(lake)
-    assert [each["device"] for each in json.loads(outputs["device_benchmark"]["report.json"])] == ["Google Pixel 9"]
+    assert [each["device"] for each in json.loads(outputs["device_benchmark"]["report.json"])] == ["Made up Phone"]
     assert [each["kind"] for each in json.loads(outputs["page"]["report.json"])["rows"]] == ["phone", "host"]
-    assert b"Google Pixel 9" in outputs["page"]["index.html"]
+    assert b"Made up Phone" in outputs["page"]["index.html"]
 
 
 def test_a_file_that_is_no_row_is_refused_by_name(lake: LakeResource, tmp_path: Path) -> None:
     (tmp_path / "devices").mkdir()
     (tmp_path / "devices" / "broken.json").write_text('{"kind": "phone"}')
-    with pytest.raises(InputError, match=r"broken\.json holds no benchmark row"):
+    with pytest.raises(InputError, match=r"broken\.json holds no row of the Android lab"):
         made(lake)
 
 

@@ -218,7 +218,7 @@ def test_a_row_has_the_names_that_hosts_rows_have_and_invents_nothing():
     row = DeviceRow.model_validate(ROW | {"soc": None, "valid": False, "reasons": ["hot", "noisy"]})
     told = benchmark_fields(row)
     assert (told["device"], told["soc"], told["os_build"]) == ("Made up Phone", "", "Android 14, made/up")
-    assert (told["reason"], told["cold_loads"], told["core"]) == ("hot; noisy", 3, None)
+    assert (told["reasons"], told["cold_loads"], told["core"]) == (("hot", "noisy"), 3, None)
     assert told["p50_us"] == row.p50_us
 
 

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from dfp_platform.errors import InputError
 from dfp_platform.mobile.mlperf import to_mlperf_mobile
 from dfp_platform.mobile.phone_rows import rows_in
-from dfp_platform.mobile.row import BenchmarkRow, changes, rows_of, schema
+from dfp_platform.mobile.row import BenchmarkRow, changes, schema
 from dfp_platform.settings import PROJECT_ROOT
-from tests.benchmark_rows import LAB_ROW, ROW, row
+from tests.benchmark_rows import ROW, row
+from tests.device_rows import ROW as LAB_ROW
 
 STARTED = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
 
@@ -44,20 +45,6 @@ def test_a_row_that_would_mislead_is_none(wrong):
         BenchmarkRow.model_validate({**ROW, **wrong})
 
 
-def test_rows_are_read_from_files_of_one_and_of_many_in_a_fixed_order():
-    first, second = row(artifact="b"), row(artifact="a", kind="phone", device="p")
-    files = {"one.json": first.to_json(), "two.json": json.dumps([second.model_dump(), row().model_dump()]).encode()}
-    assert [each.artifact for each in rows_of(files)] == ["autoencoder_litert", "b", "a"]
-
-
-def test_a_file_that_holds_no_row_is_named_with_the_field():
-    with pytest.raises(InputError) as caught:
-        rows_of({"pulled/x.json": json.dumps({**ROW, "p50_us": "fast"}).encode()})
-    assert caught.value.fields == {"file": "pulled/x.json", "column": "p50_us"}
-    with pytest.raises(InputError, match="no JSON"):
-        rows_of({"y.json": b"{"})
-
-
 def test_a_rerun_tells_how_far_medians_moved_and_never_across_devices_or_protocols():
     before = [row(p50_us=10.0), row(artifact="b", p50_us=10.0, device="other"), row(artifact="c", protocol_version="0")]
     now = [row(p50_us=11.0), row(artifact="b"), row(artifact="c")]
@@ -65,19 +52,28 @@ def test_a_rerun_tells_how_far_medians_moved_and_never_across_devices_or_protoco
 
 
 def test_rows_of_the_android_lab_are_read_beneath_a_folder(tmp_path):
+    assert rows_in(tmp_path / "nowhere") == ()
     (tmp_path / "session").mkdir()
     (tmp_path / "session" / "a.json").write_text(json.dumps(LAB_ROW))
     (found,) = rows_in(tmp_path)
-    assert (found.kind, found.device, found.soc) == ("phone", "Google Pixel 9", "Tensor G4")
-    assert found.os_build == "Android 16, google/tokay/tokay:16/1"
-    assert (found.cold_loads, found.peak_memory_bytes, found.temperature_after_c) == (3, 90_000 * 1_024, 30.5)
-    assert (found.core, found.energy_uj, found.baseline_memory_bytes, found.preemptions) == (None, None, None, None)
-    assert rows_in(tmp_path / "nowhere") == ()
+    assert found.device == f"{LAB_ROW['manufacturer']} {LAB_ROW['device']}"
+    assert (found.p50_us, found.seconds, found.reasons) == (LAB_ROW["p50_us"], LAB_ROW["seconds"], ())
+    assert (found.core, found.energy_uj, found.peak_memory_bytes, found.floor_ratio) == (None, None, None, None)
 
 
-def test_a_disturbed_row_of_the_lab_keeps_its_reasons(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps({**LAB_ROW, "valid": False, "reasons": ["it was throttled"]}))
+def test_a_disturbed_row_of_the_lab_keeps_its_reasons_and_a_newer_one_takes_its_place(tmp_path):
+    old = {**LAB_ROW, "valid": False, "reasons": ["it was throttled"]}
+    (tmp_path / "a.json").write_text(json.dumps(old))
     assert rows_in(tmp_path)[0].reasons == ("it was throttled",)
+    (tmp_path / "b.json").write_text(json.dumps({**LAB_ROW, "session": "20261127T100000Z-test"}))
+    assert [row.valid for row in rows_in(tmp_path)] == [True]
+
+
+def test_a_file_that_holds_no_row_is_named_with_the_field(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({**LAB_ROW, "p50_us": "fast"}))
+    with pytest.raises(InputError) as caught:
+        rows_in(tmp_path)
+    assert (caught.value.fields["file"], caught.value.fields["column"]) == (str(tmp_path / "x.json"), "p50_us")
 
 
 # The shape of ExtendedResult in MLCommons' mobile_app_open, flutter/lib/data: keys of each class.
