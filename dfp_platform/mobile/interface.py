@@ -16,7 +16,7 @@ from dfp_platform.models.weights import Answer
 
 
 class Runtime(Protocol):
-    """An exported model, loaded and ready to score on one thread."""
+    """An exported model, loaded and ready to score on one thread, for one caller at a time (that of ONNX: for many)."""
 
     card: MobileCard
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class OnnxRuntime:
         self.card = card
         self._row = np.zeros((1, len(card.features)), dtype=np.float32)
         self._told = np.zeros((2, 1), dtype=np.float32)
+        self._asking = threading.Lock()  # one app at a time through that memory; the serving API asks from many threads
         self._bound = session.io_binding()
         self._bound.bind_cpu_input(INPUT, self._row)
         for name, told in zip((OUTPUT, ERROR_OUTPUT), self._told, strict=True):
@@ -59,9 +61,10 @@ class OnnxRuntime:
         if self.card.apps_a_call == 1 or len(rows) == 1:
             told = np.empty((2, len(rows)), dtype=np.float32)
             for at in range(len(rows)):
-                self._row[:] = rows[at]
-                self.session.run_with_iobinding(self._bound)
-                told[:, at] = self._told[:, 0]
+                with self._asking:
+                    self._row[:] = rows[at]
+                    self.session.run_with_iobinding(self._bound)
+                    told[:, at] = self._told[:, 0]
             return Answer(*told)
         scores, errors = self.session.run([OUTPUT, ERROR_OUTPUT], {INPUT: rows})
         return Answer(np.asarray(scores, dtype=np.float32), np.asarray(errors, dtype=np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ from tests.exporters import of_extra
 
 EXPORT = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from dfp_platform.mobile.interface import EXPORTERS
 files = {path.name: path.read_bytes() for path in Path(sys.argv[2]).iterdir()}
@@ -220,3 +222,13 @@ def test_outliers_are_seeded_and_lie_beyond_the_data(data):
     assert np.isnan(found).any()
     assert not np.isinf(found).any()
     assert outliers(data.matrix[:0], rows=5, seed=4).shape == (5, 12)
+
+
+def test_many_threads_that_ask_one_onnx_model_each_get_their_own_answer(weights, data):
+    """The serving API asks from a pool of threads; one app goes through memory that they share."""
+    runtime = EXPORTERS["onnx"].load(EXPORTERS["onnx"].export(weights))
+    apps = np.tile(data.test.matrix, (20, 1))
+    alone = [runtime.score(app[None])[0] for app in apps]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda app: runtime.score(app[None])[0], apps))
+    assert together == alone
