@@ -7,7 +7,7 @@ import dagster as dg
 
 from dfp_platform.assets.choices import every_choice
 from dfp_platform.ingest import origin
-from dfp_platform.publishing.promotions import trained_models
+from dfp_platform.publishing.champions import trained_models
 from dfp_platform.resources.lake import LakeResource
 
 

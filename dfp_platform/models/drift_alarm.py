@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.models.records import Record
-from dfp_platform.models.scores import figure
+from dfp_platform.models.scores import DIGITS, figure
 
 FALSE_ALARMS = 0.01
 """Share of months that would raise an alarm if their apps were like those of the calibration."""
@@ -93,8 +93,8 @@ def drift_alarm(
             DriftMonth(
                 month=name,
                 apps=len(errors),
-                mean_error=round(mean, 6),
-                limit=round(limit, 6),
+                mean_error=round(mean, DIGITS),
+                limit=round(limit, DIGITS),
                 alarm=mean > limit,
                 f1=figure(f1),
                 failed=failed,

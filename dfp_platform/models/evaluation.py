@@ -18,12 +18,11 @@ from dfp_platform.models.parts import Parts
 from dfp_platform.models.records import Record
 from dfp_platform.models.rejection import Criterion, Rejection, rejection
 from dfp_platform.models.reliability import Reliability, reliability
-from dfp_platform.models.scores import AreasUnderTime, FamilyRecall, Judge, SliceScores, Told
+from dfp_platform.models.scores import DIGITS, AreasUnderTime, FamilyRecall, Judge, SliceScores, Told
 from dfp_platform.models.weights import Scorer
 
 CURVE_POINTS = 200
 RESAMPLES = 500
-_FIGURE_DIGITS = 6
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -76,7 +75,7 @@ class ModelEvaluation(Record):
 
 
 class Evaluation(Record):
-    """All models of one device on the same test apps.
+    """All models of one device, on the same test apps but for one that was split by hash: it has seen some of them.
 
     Attributes:
         device: ``real_device`` or ``emulator``.
@@ -285,4 +284,4 @@ def _quarter_name(first_month: np.datetime64) -> str:
 
 
 def _rounded(points: list[tuple[float, float]]) -> Curve:
-    return tuple((round(x, _FIGURE_DIGITS), round(y, _FIGURE_DIGITS)) for x, y in points)
+    return tuple((round(x, DIGITS), round(y, DIGITS)) for x, y in points)

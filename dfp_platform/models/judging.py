@@ -39,7 +39,8 @@ def judge_models(
     """All models, each on newer apps of its own device.
 
     Args:
-        models: name → files of a published model.
+        models: name → files of a published model. Those split by time share one test; one that was split by hash is
+            asked about those of these apps that it has not seen, and takes nothing away from the others.
         table: apps of the training table, each `placed` in time.
         seed: of the resamples.
         seeds: how many trainings each model is judged by: the published one, and others by the seeds that follow its.
@@ -49,7 +50,7 @@ def judge_models(
         progress: called with a sentence before each training.
 
     Raises:
-        InputError: as `parts.unseen`; or a device has no test app.
+        InputError: the table is none of apps, see `parts.parts`.
     """
     loaded = {name: load_model(files) for name, files in models.items()}
     left_out = {name: reason for name, model in loaded.items() if (reason := _unfit(model.card, table))}
@@ -57,10 +58,14 @@ def judge_models(
     devices = []
     for device in sorted({model.card.device for model in loaded.values()}):
         names = sorted(name for name, model in loaded.items() if model.card.device == device)
-        apps = unseen(table, [loaded[name].card.configuration for name in names], device=device)
-        told = f"{_VERSION} {seed} {seeds} {resamples} {_digest_of_apps(apps)}"
-        judged = []
+        future, judged = unseen(table, [], device=device), []
         for name in names:
+            configuration = loaded[name].card.configuration
+            apps = future if configuration.split.by == "time" else unseen(table, [configuration], device=device)
+            if not len(apps.test):
+                left_out[name] = "it has seen every app of the test"
+                continue
+            told = f"{_VERSION} {seed} {seeds} {resamples} {_digest_of_apps(apps)}"
             identity = _identity(models[name], told)
             found = known.models.get(name) if known else None
             if found is None or found.identity != identity:
@@ -70,7 +75,7 @@ def judge_models(
                 found = fresh.model_copy(update={"failed_seeds": failed})
             judged.append(found)
         synthetic = any(loaded[name].card.synthetic for name in names)
-        devices.append(assembled(judged, apps, synthetic=synthetic, seed=seed, resamples=resamples))
+        devices.append(assembled(judged, future, synthetic=synthetic, seed=seed, resamples=resamples))
     return EvaluationReport(devices=tuple(devices), left_out=left_out)
 
 
@@ -87,6 +92,8 @@ def _unfit(card: ModelCard, table: pa.Table) -> str:
     if missing:
         return f"it wants the feature {missing[0]}, which these apps have not"
     future = table.filter((pc.field("device") == card.device) & (pc.field("time_split") == "future"))
+    if not future.num_rows:
+        return f"there is no app of the {card.device.replace('_', ' ')} to test it by"
     first = min(future["highest_date"].drop_null().to_pylist(), default=None)
     last = card.slices["calibration"].last_date
     if card.configuration.split.by == "time" and first and last and last > first:

@@ -86,11 +86,13 @@ def label_budget(
         progress: called with a sentence before each budget.
 
     Raises:
-        InputError: the model learns nothing from labels, or no test app has a date.
+        InputError: the model learns nothing from labels, was not split by time, or no test app has a date.
     """
     card = published.card
     if card.kind not in ("detector", "xgboost"):
         raise InputError(f"{card.name} learns nothing from labels", hint="choose a detector or xgboost")
+    if card.configuration.split.by != "time":
+        raise InputError(f"{card.name} was split by hash and has seen later apps", hint="train it with split=time")
     quarters = periods(apps.test.dates, quarters=True)
     if not quarters:
         raise InputError("no app of the test has a date", hint="take a larger source")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.models.records import Record
-from dfp_platform.models.scores import figure
+from dfp_platform.models.scores import DIGITS, figure
 
 BINS = 10
 
@@ -44,7 +44,9 @@ def reliability(labels: NDArray[np.int8], scores: NDArray[np.float32], *, probab
     for place in np.unique(places):
         inside = places == place
         share, mean = float(labels[inside].mean()), float(wide[inside].mean())
-        bins.append(ReliabilityBin(apps=int(inside.sum()), mean_score=round(mean, 6), malware_share=round(share, 6)))
+        bins.append(
+            ReliabilityBin(apps=int(inside.sum()), mean_score=round(mean, DIGITS), malware_share=round(share, DIGITS))
+        )
     distance = sum(each.apps * abs(each.mean_score - each.malware_share) for each in bins)
     return Reliability(
         probability=probability,

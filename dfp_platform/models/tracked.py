@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dfp_platform.errors import NotFoundError
 from dfp_platform.models.mlflow_client import is_there, talking_to
-from dfp_platform.models.tracking import EXPERIMENT, KEY
+from dfp_platform.models.tracking import DAGSTER_RUN, EXPERIMENT, KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def tracked_run(uri: str, run_id: str) -> TrackedRun:
             hint="name a run that `dfp run` or `dfp train` logged",
             run=run_id,
         )
-    return TrackedRun(run_id, tags["model"], tags.get("dagster.run_id", ""), tags["lake.commit"], tags)
+    return TrackedRun(run_id, tags["model"], tags.get(DAGSTER_RUN, ""), tags["lake.commit"], tags)
 
 
 def code_of(uri: str, key: str) -> dict[str, str]:

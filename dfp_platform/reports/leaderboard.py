@@ -126,6 +126,7 @@ def _device(device: Json, budgets: Sequence[Json]) -> dict[str, Any]:
     return {
         "name": device["device"].replace("_", " "),
         "evaluation": device,
+        "apps": max((model["overall"]["apps"] for model in models), default=0),
         "models": models,
         "verdict": verdict(device["models"]),
         "alarms": [model for model in models if model["drift_alarm"]],

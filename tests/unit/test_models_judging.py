@@ -89,6 +89,22 @@ def test_a_model_that_these_apps_cannot_judge_is_left_out_and_says_why(models):
         found.of("autoencoder")
 
 
+def test_a_model_split_by_hash_is_asked_about_what_it_has_not_seen_and_takes_nothing_from_the_others(models, report):
+    parts_of = pa.array(["test" if row % 4 == 0 else "train" if row % 2 else "validation" for row in range(1_200)])
+    table = TABLE.set_column(TABLE.column_names.index("split"), "split", parts_of)
+    hashed = files_of("detector", table, "split=hash")
+    found, _ = judged({**models, "detector_real_device": hashed}, table, known=report)
+    assert found.models["xgboost"] == report.models["xgboost"]
+    assert found.models["detector_real_device"].overall.apps == report.models["xgboost"].overall.apps // 4
+
+
+def test_a_model_whose_device_these_apps_lack_holds_nothing_back(models, report):
+    elsewhere = tiny_table(seed=2).set_column(2, "device", pa.array(["emulator"] * 1_200))
+    found, _ = judged({**models, "xgboost_emulator": files_of("xgboost", elsewhere, "data=emulator")}, known=report)
+    assert found.left_out == {"xgboost_emulator": "there is no app of the emulator to test it by"}
+    assert found.devices == report.devices
+
+
 def test_a_seed_whose_training_fails_is_named_and_the_others_count(models, monkeypatch):
     def fails_by_eight(apps, configuration, **options):
         if configuration.training.seed == 8:

@@ -70,6 +70,9 @@ def test_a_model_that_learns_nothing_from_labels_and_apps_without_dates_are_refu
     told = tiny("ae_small", "training.epochs=1")
     with pytest.raises(InputError, match="learns nothing from labels"):
         label_budget(load_model(train(apps, told, progress=False).files), apps)
+    hashed = load_model(train(apps, tiny("xgboost", "split=hash"), progress=False).files)
+    with pytest.raises(InputError, match="was split by hash"):
+        label_budget(hashed, apps)
     dates = np.full(len(apps), np.datetime64("NaT"), dtype="datetime64[D]")
     undated = TrainingData(**{name: getattr(apps, name) for name in apps.__slots__} | {"dates": dates})
     with pytest.raises(InputError, match="no app of the test has a date"):
