@@ -65,6 +65,11 @@ class Lake(ABC):
         with self.open(ref, path) as stream:
             return stream.read()
 
+    def files(self, ref: str, folder: str) -> dict[str, bytes]:
+        """All bytes of the objects beneath a folder at one commit, by their names below it; empty if none is there."""
+        commit, prefix = self.resolve(ref), f"{folder}/"
+        return {found.path.removeprefix(prefix): self.read(commit, found.path) for found in self.list(commit, prefix)}
+
     def exists(self, ref: str, path: str) -> bool:
         """Whether the object is there at `ref`."""
         return next((True for found in self.list(ref, path) if found.path == path), False)

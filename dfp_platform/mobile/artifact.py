@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.errors import ConfigurationError, CorruptLakeError, InputError
-from dfp_platform.models.card import Origin
+from dfp_platform.models.card import ModelCard, Origin
 from dfp_platform.models.records import Record
 from dfp_platform.models.training import versions
-from dfp_platform.models.weights import NETWORK_WEIGHTS, NetworkScorer, load_model
+from dfp_platform.models.weights import Answer, NetworkScorer, labels, load_model
 
 CARD = "card.json"
 
@@ -118,7 +119,8 @@ def network_of(files: Mapping[str, bytes], exporter: str) -> NetworkScorer:
 
 
 def card_of(
-    files: Mapping[str, bytes],
+    model: ModelCard,
+    weights: bytes,
     exporter: str,
     precision: str,
     *,
@@ -126,19 +128,20 @@ def card_of(
     apps_a_call: int | None = None,
     libraries: tuple[str, ...],
 ) -> MobileCard:
-    """The card of an artifact of the network with these files.
+    """The card of an artifact.
 
     Args:
+        model: the card of the network it is made from.
+        weights: that network's file of weights.
         names: of the input, the scores and the errors.
         libraries: distributions whose versions take part.
     """
-    model = load_model(files).card
     return MobileCard(
         name=artifact_name(model.name, exporter, precision),
         exporter=exporter,
         precision=precision,
         model=model.name,
-        weights_sha256=hashlib.sha256(files[NETWORK_WEIGHTS]).hexdigest(),
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
         device=model.device,
         features=model.features,
         schema_hash=model.schema_hash,
@@ -153,19 +156,22 @@ def card_of(
     )
 
 
-def rows_for(matrix: NDArray[np.float32], card: MobileCard) -> NDArray[np.float32]:
-    """`matrix` as float32 rows, C-contiguous. Raises InputError: it has another number of columns than features."""
-    if matrix.ndim != 2 or matrix.shape[1] != len(card.features):
-        raise InputError(
-            f"{card.name} takes {len(card.features)} features, not an array of shape {matrix.shape}",
-            hint="build the matrix from the card's feature names",
-        )
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+class LoadedArtifact(ABC):
+    """An artifact that is ready to score on one thread: what all runtimes share, see `interface.Runtime`."""
 
+    card: MobileCard
 
-def labels(scores: NDArray[np.float32], card: MobileCard) -> NDArray[np.int8]:
-    """1 where a score is above the artifact's threshold, else 0; shape as `scores`."""
-    return (scores > np.float32(card.threshold)).astype(np.int8)
+    @abstractmethod
+    def answer(self, matrix: NDArray[np.float32]) -> Answer:
+        """Scores and reconstruction errors of raw feature values, shape ``(apps, features)``."""
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores, shape ``(apps,)``; more is more suspicious."""
+        return self.answer(matrix).scores
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        """1 where a score is above the artifact's threshold, else 0."""
+        return labels(scores, self.card)
 
 
 def rows_to_learn_from(rows: NDArray[np.float32] | None, precision: str) -> NDArray[np.float32]:

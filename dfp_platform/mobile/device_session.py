@@ -105,10 +105,7 @@ def unseen_apps(lake: Lake, commit: str, model: str) -> TrainingData:
     from dfp_platform.models.parts import parts
     from dfp_platform.models.weights import read_card
 
-    prefix = f"models/{model}/"
-    told = read_card(
-        {stat.path.removeprefix(prefix): lake.read(commit, stat.path) for stat in lake.list(commit, prefix)}
-    )
+    told = read_card(lake.files(commit, f"models/{model}"))
     catalog = open_catalog(lake, commit)
     dataset, places = (
         catalog.load_table(f"marts.{name}").scan().to_arrow() for name in ("fct_training_dataset", "split_index")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.mobile.artifact import (
+    LoadedArtifact,
     MobileArtifact,
     MobileCard,
     card_of,
-    labels,
     network_of,
     require,
-    rows_for,
     rows_to_learn_from,
     unloadable,
 )
-from dfp_platform.mobile.native import without_native_output
+from dfp_platform.mobile.native import quiet_libraries
 from dfp_platform.models.threads import one_thread
-from dfp_platform.models.weights import Answer
+from dfp_platform.models.weights import NETWORK_WEIGHTS, Answer, model_input
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 MODEL = "model.pte"
 
 
-class ExecuTorchRuntime:
+class ExecuTorchRuntime(LoadedArtifact):
     """A .pte program by ExecuTorch's runtime on one CPU thread.
 
     Every app goes in through the same tensor, and what comes out is read where the program has planned it: making and
@@ -51,7 +47,7 @@ class ExecuTorchRuntime:
         self._told: list[NDArray[np.float32]] = []
 
     def answer(self, matrix: NDArray[np.float32]) -> Answer:
-        rows = rows_for(matrix, self.card)
+        rows = model_input(matrix, self.card)
         scores, errors = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
         for at, row in enumerate(rows):
             self._row[:] = row
@@ -62,12 +58,6 @@ class ExecuTorchRuntime:
             score, error = self._told
             scores[at], errors[at] = score[0], error[0]
         return Answer(scores, errors)
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.answer(matrix).scores
-
-    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
-        return labels(scores, self.card)
 
 
 class ExecuTorchExporter:
@@ -83,16 +73,23 @@ class ExecuTorchExporter:
         self, files: Mapping[str, bytes], *, precision: str = "fp32", rows: NDArray[np.float32] | None = None
     ) -> MobileArtifact:
         require("an export to ExecuTorch", self.extra, "executorch", "torchao")
-        network = network_of(files, "ExecuTorch").network
+        model = network_of(files, "ExecuTorch")
         quantiser = () if precision == "fp32" else ("torchao",)
-        card = card_of(files, self.name, precision, apps_a_call=1, libraries=("executorch", "torch", *quantiser))
+        card = card_of(
+            model.card,
+            files[NETWORK_WEIGHTS],
+            self.name,
+            precision,
+            apps_a_call=1,
+            libraries=("executorch", "torch", *quantiser),
+        )
         learnt = rows_to_learn_from(rows, precision) if precision == "int8_static" else None
-        with _quiet(), one_thread():
-            return MobileArtifact(card, MODEL, _program(network, len(card.features), precision, learnt))
+        with quiet_libraries(), one_thread():
+            return MobileArtifact(card, MODEL, _program(model.network, len(card.features), precision, learnt))
 
     def load(self, artifact: MobileArtifact) -> ExecuTorchRuntime:
         require("ExecuTorch", self.extra, "executorch")
-        with _quiet():
+        with quiet_libraries():
             # torch, whose libraries the other is linked against; executorch.runtime would import the exporter, for 5 s
             *_, runtime = [import_module(module) for module in self.modules]
             if runtime._threadpool_get_thread_count() != 1:
@@ -132,16 +129,3 @@ def _quantised(module: Any, sample: tuple[Any, ...], rows: NDArray[np.float32] |
     for row in sample[0] if rows is None else torch.from_numpy(rows):
         prepared(row[None])
     return convert_pt2e(prepared)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' words about themselves."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), without_native_output():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

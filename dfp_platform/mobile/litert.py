@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.mobile.artifact import (
+    LoadedArtifact,
     MobileArtifact,
     MobileCard,
     card_of,
-    labels,
     network_of,
     require,
-    rows_for,
     rows_to_learn_from,
     unloadable,
 )
-from dfp_platform.mobile.native import without_native_output
-from dfp_platform.models.weights import Answer
+from dfp_platform.mobile.native import quiet_libraries, without_native_output
+from dfp_platform.models.weights import NETWORK_WEIGHTS, Answer, model_input
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +59,7 @@ _RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
 """What the quantiser is told of matrix products; standardisation, which sees raw counts, stays in float."""
 
 
-class LiteRtRuntime:
+class LiteRtRuntime(LoadedArtifact):
     """A .tflite model by an interpreter on one CPU thread."""
 
     def __init__(self, interpreter: Any, card: MobileCard) -> None:
@@ -73,7 +69,7 @@ class LiteRtRuntime:
         self._score, self._error = (told["index"] for told in interpreter.get_output_details())
 
     def answer(self, matrix: NDArray[np.float32]) -> Answer:
-        rows = rows_for(matrix, self.card)
+        rows = model_input(matrix, self.card)
         scores, errors = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
         for at in range(len(rows)):
             self.interpreter.set_tensor(self._input, rows[at : at + 1])
@@ -81,12 +77,6 @@ class LiteRtRuntime:
             scores[at] = self.interpreter.get_tensor(self._score)[0]
             errors[at] = self.interpreter.get_tensor(self._error)[0]
         return Answer(scores, errors)
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.answer(matrix).scores
-
-    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
-        return labels(scores, self.card)
 
 
 class LiteRtExporter:
@@ -105,7 +95,8 @@ class LiteRtExporter:
         model = network_of(files, "LiteRT")
         quantiser = () if precision == "fp32" else ("ai-edge-quantizer",)
         card = card_of(
-            files,
+            model.card,
+            files[NETWORK_WEIGHTS],
             self.name,
             precision,
             apps_a_call=1,
@@ -138,7 +129,7 @@ def interpreter(artifact: MobileArtifact) -> Any:
 def _converted(network: nn.Module, *, features: int) -> bytes:
     import torch
 
-    with _quiet():
+    with quiet_libraries():
         import litert_torch
 
         made = litert_torch.convert(network.eval(), (torch.zeros(1, features),))
@@ -151,7 +142,7 @@ def _converted(network: nn.Module, *, features: int) -> bytes:
 def _quantised(data: bytes, precision: str, rows: NDArray[np.float32] | None) -> bytes:
     algorithm, told = _RECIPES[precision]
     recipe = [{"regex": ".*", "operation": "FULLY_CONNECTED", "algorithm_key": algorithm, "op_config": told}]
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet_libraries(), tempfile.TemporaryDirectory() as folder:
         from ai_edge_quantizer import quantizer
 
         place = Path(folder) / MODEL
@@ -187,16 +178,3 @@ def _as_calls(place: Path, rows: NDArray[np.float32]) -> dict[str, Iterable[dict
 
     (name, signature), *_ = Interpreter(str(place)).get_signature_list().items()
     return {name: [{signature["inputs"][0]: rows[at : at + 1]} for at in range(len(rows))]}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the converters' words about themselves."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), without_native_output():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,3 +28,16 @@ def without_native_output() -> Iterator[None]:
         for number, copy in zip((1, 2), kept, strict=True):
             os.dup2(copy, number)
             os.close(copy)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Without the words of converters and runtimes about themselves: logs, warnings, what their native halves print."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), without_native_output():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfp_platform.mobile.artifact import (
+    LoadedArtifact,
     MobileArtifact,
     MobileCard,
     card_of,
-    labels,
     network_of,
-    rows_for,
     rows_to_learn_from,
     unloadable,
 )
-from dfp_platform.models.weights import Answer
+from dfp_platform.models.weights import NETWORK_WEIGHTS, Answer, model_input
 
 if TYPE_CHECKING:
     import onnx
@@ -38,7 +37,7 @@ ERROR_OUTPUT = "reconstruction_error"
 OPSET = 18
 
 
-class OnnxRuntime:
+class OnnxRuntime(LoadedArtifact):
     """An ONNX model by ONNX Runtime on one CPU thread.
 
     One app goes through memory that the session knows already. In dynamic 8 bits all do, one after another: the runtime
@@ -57,7 +56,7 @@ class OnnxRuntime:
             self._bound.bind_output(name, "cpu", 0, np.float32, [1], told.ctypes.data)
 
     def answer(self, matrix: NDArray[np.float32]) -> Answer:
-        rows = rows_for(matrix, self.card)
+        rows = model_input(matrix, self.card)
         if self.card.apps_a_call == 1 or len(rows) == 1:
             told = np.empty((2, len(rows)), dtype=np.float32)
             for at in range(len(rows)):
@@ -68,12 +67,6 @@ class OnnxRuntime:
             return Answer(*told)
         scores, errors = self.session.run([OUTPUT, ERROR_OUTPUT], {INPUT: rows})
         return Answer(np.asarray(scores, dtype=np.float32), np.asarray(errors, dtype=np.float32))
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.answer(matrix).scores
-
-    def label(self, scores: NDArray[np.float32]) -> NDArray[np.int8]:
-        return labels(scores, self.card)
 
 
 class OnnxExporter:
@@ -90,7 +83,8 @@ class OnnxExporter:
     ) -> MobileArtifact:
         model = network_of(files, "ONNX")
         card = card_of(
-            files,
+            model.card,
+            files[NETWORK_WEIGHTS],
             self.name,
             precision,
             names=(INPUT, OUTPUT, ERROR_OUTPUT),

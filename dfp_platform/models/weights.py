@@ -114,7 +114,20 @@ class ReferenceScorer:
         return labels(scores, self.card)
 
 
-def model_input(matrix: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
+class Taking(Protocol):
+    """What is asked with rows of features and answers scores: the card of a model, or of an artifact of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+
+def model_input(matrix: NDArray[np.float32], card: Taking) -> NDArray[np.float32]:
     """`matrix` as float32 rows, C-contiguous (copied only if it is not yet).
 
     Raises:
@@ -122,13 +135,13 @@ def model_input(matrix: NDArray[np.float32], card: ModelCard) -> NDArray[np.floa
     """
     if matrix.ndim != 2 or matrix.shape[1] != len(card.features):
         raise InputError(
-            f"model {card.name} takes {len(card.features)} features, not an array of shape {matrix.shape}",
+            f"{card.name} takes {len(card.features)} features, not an array of shape {matrix.shape}",
             hint="build the matrix from the card's feature names",
         )
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
-def labels(scores: NDArray[np.float32], card: ModelCard) -> NDArray[np.int8]:
+def labels(scores: NDArray[np.float32], card: Taking) -> NDArray[np.int8]:
     """1 where a score is above the card's threshold, else 0; shape as `scores`."""
     return (scores > np.float32(card.threshold)).astype(np.int8)
 

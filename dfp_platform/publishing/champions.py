@@ -92,10 +92,7 @@ def files_of(lake: Lake, ref: str, name: str, content: str) -> Mapping[str, byte
     """The files of one content of a model: at a ref if it stands there, else at a data tag; None: nowhere."""
     places = [ref] if content_at(lake, ref, f"models/{name}") == content else []
     places += [version.commit for version in versions(lake, name) if version.content == content]
-    if not places:
-        return None
-    prefix = f"models/{name}/"
-    return {o.path.removeprefix(prefix): lake.read(places[0], o.path) for o in lake.list(places[0], prefix)}
+    return lake.files(places[0], f"models/{name}") if places else None
 
 
 def promote(lake: Lake, target: str, version: Version, graph: Graph, *, by: str, why: str, now: datetime) -> Reign:

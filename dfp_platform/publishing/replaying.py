@@ -235,7 +235,7 @@ def _compared(
     from dfp_platform.models.replayed import predictions
 
     head = lake.resolve(run_branch(outcome.run_id))
-    files = _read(lake, head, original.asset)
+    files = lake.files(head, original.asset)
     read = {dep for asset in again for dep in graph.dependencies.get(asset, ())} | {*original.record.get("inputs", {})}
     found: dict[str, Compared] = {}
     for asset in (asset for asset in graph.topological() if asset in {*read, *again}):
@@ -258,10 +258,6 @@ def _compared(
     answers = predictions(original.files, files, tables[0], tables[1])
     branch = outcome.branch if kept else ""
     return Replay(original, outcome.run_id, branch, outcome.seconds, tuple(found.values()), answers)
-
-
-def _read(lake: Lake, ref: str, asset: str) -> dict[str, bytes]:
-    return {o.path.removeprefix(f"{asset}/"): lake.read(ref, o.path) for o in objects_of(lake, ref, asset)}
 
 
 def _files(then: Mapping[str, bytes], now: Mapping[str, bytes]) -> dict[str, bool]:

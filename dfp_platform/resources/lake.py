@@ -82,8 +82,7 @@ class LakeResource(dg.ConfigurableResource):
 
     def files(self, asset: str) -> dict[str, bytes]:
         """The files of an asset on the branch, by their names below its path; empty if nothing is there."""
-        found = [stat.path for stat in self._lake.list(self.ref, f"{asset}/")]
-        return {path.removeprefix(f"{asset}/"): self._lake.read(self.ref, path) for path in found}
+        return self._lake.files(self.ref, asset)
 
     def write(self, context: dg.OutputContext, files: Mapping[str, Content]) -> CommitId:
         """Put the files of an output's asset on the branch in one commit, instead of what lay there before."""

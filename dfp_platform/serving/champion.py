@@ -19,8 +19,8 @@ CHAMPION = "mobile/autoencoder_onnx"
 
 def champion(lake: Lake, ref: str) -> dict[str, bytes]:
     """The champion's files at a ref. Raises NotFoundError: none is published there."""
-    prefix, commit = f"{CHAMPION}/", lake.resolve(ref)
-    files = {stat.path.removeprefix(prefix): lake.read(commit, stat.path) for stat in lake.list(commit, prefix)}
+    commit = lake.resolve(ref)
+    files = lake.files(commit, CHAMPION)
     if not files:
         raise NotFoundError(
             f"no model is published at {ref} ({commit[:12]})",

@@ -184,6 +184,12 @@ def test_listing_takes_any_string_as_prefix(lake: Lake) -> None:
         assert paths(lake, prefix=prefix) == sorted(name for name in names if name.startswith(prefix)), prefix
 
 
+def test_the_files_of_a_folder_are_read_by_their_names_below_it(lake: Lake) -> None:
+    lake.commit("main", {"m/a": b"1", "m/deep/b": b"2", "mm/c": b"3"}, message="put")
+    assert lake.files("main", "m") == {"a": b"1", "deep/b": b"2"}
+    assert lake.files("main", "nothing") == {}
+
+
 def test_a_listing_is_of_the_commit_it_began_at(lake: Lake) -> None:
     lake.commit("main", {f"d{n}/x": b"1" for n in range(20)}, message="many")
     listing = lake.list("main")
