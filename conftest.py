@@ -5,6 +5,7 @@ Keeps the tests of an `xdist_group` on one worker.
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -15,7 +16,11 @@ KINDS = ("unit", "contract", "integration", "e2e")
 
 
 def pytest_configure() -> None:
-    """Whoever starts the tests in the background lets them ignore Ctrl-C, and so all they start: servers too."""
+    """Whoever starts the tests in the background lets them ignore Ctrl-C, and so all they start: servers too.
+
+    Steps that a test lets fail are not tried again unless the test says so.
+    """
+    os.environ.setdefault("DFP_RETRIES", "0")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -28,7 +28,16 @@ Errors carry fields for machines (`error.fields`) and a hint for people (`error.
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
+"""Who asks, in an address: a user with a password, or a token."""
+
+
+def without_logins(text: str) -> str:
+    """`text` without the logins of addresses in it: ``redis://***@host:6379/0``."""
+    return _LOGIN.sub(r"\1***@", text)
 
 
 class DfpError(Exception):
@@ -38,13 +47,17 @@ class DfpError(Exception):
         message: what happened and where, one sentence.
         hint: what a person should do next; printed after the message.
         fields: the facts of the message, for machines.
+
+    No login of an address stays in any of them: errors go to logs, to Dagster's pages, and to people.
     """
 
     def __init__(self, message: str, *, hint: str = "", **fields: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.fields = fields
+        self.message = without_logins(message)
+        self.hint = without_logins(hint)
+        self.fields: dict[str, Any] = {
+            name: without_logins(fact) if isinstance(fact, str) else fact for name, fact in fields.items()
+        }
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.hint}" if self.hint else self.message

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dfp_platform.errors import ConfigurationError
+from dfp_platform.errors import ConfigurationError, without_logins
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: `dagster.yaml`, `dbt_project/` and `.env` lie here."""
@@ -23,7 +25,17 @@ LAKEFS = "lakefs"
 PRESET_GROUPS = ("model", "data", "split", "training")
 """What a training is told, part by part; each part has presets, see `models.presets`."""
 
+ALERT_KINDS = ("run_failed", "not_published", "check_failed", "drift", "stale")
+"""What alerts may be about."""
+
 _CHOICE = re.compile(rf"DFP_((?:{'|'.join(PRESET_GROUPS)})(?:__\w+)?)", re.IGNORECASE)
+
+
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|ACCESS_KEY", re.IGNORECASE)
+"""Variables of the environment whose value nobody may see."""
+
+_SHORTEST_SECRET = 4
+"""Letters of what is hidden at least: shorter words occur by themselves."""
 
 
 def _known_as(name: str) -> AliasChoices:
@@ -72,11 +84,36 @@ class Settings(BaseSettings):
     publishing_patience: float = Field(
         600.0, ge=0, description="seconds after which a run gives up publishing to a branch that keeps moving"
     )
-    step_process: Literal["in_process", "forkserver", "multiprocess"] = Field(
+    step_process: Literal["in_process", "forkserver", "multiprocess", "kubernetes"] = Field(
         "in_process", description="where the steps of a run execute"
     )
+    retries: str = Field(
+        "3", description="times that a step is tried again, and of jobs that differ theirs: 3,train=1; 0: fails at once"
+    )
+    retry_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="seconds until the first retry, give or take as many; the third comes seven times as late",
+    )
+    autostart: str = Field(
+        "", description="schedules and sensors that run without being turned on in the UI, by commas; all: every one"
+    )
+    retraining: Literal["publish", "propose"] = Field(
+        "publish", description="whether models that the sensor retrain had trained are published, or wait for a person"
+    )
+    retraining_branches: str = Field(
+        "", description="branches that the sensor retrain follows: main,feature-*; empty: the configured one"
+    )
+    retraining_quiet_seconds: float = Field(
+        300.0, ge=0, description="seconds without a change of the training inputs after which models are trained anew"
+    )
+    retraining_wait_seconds: float = Field(
+        3_600.0, ge=0, description="seconds of changes after which that is not waited for any longer"
+    )
     old_after_days: int = Field(
-        180, ge=0, description="days after which Dagster calls raw data and marts old; after twice as many, overdue"
+        180,
+        ge=0,
+        description="days after which data, online features and models count as old; after twice as many, overdue",
     )
     engine: Literal["datafusion", "spark"] = Field("datafusion", description="SQL engine that builds the tables")
     spark_master: str = Field("local[2]", description="with engine=spark: where Spark works, local[n] or spark://…")
@@ -89,6 +126,9 @@ class Settings(BaseSettings):
     )
     spark_event_log: str | None = Field(
         None, description="with engine=spark: folder or address for Spark's event log, which its History Server shows"
+    )
+    spark_application: Path | None = Field(
+        None, description="with engine=spark: a SparkApplication (YAML) that runs dbt as its driver on Kubernetes"
     )
     catalog_uri: str | None = Field(
         None, description="where `dfp catalog serve` answers for Spark; empty: each step serves its own on this machine"
@@ -105,8 +145,64 @@ class Settings(BaseSettings):
         "", description="addresses of inference APIs that load the model anew when it changes, separated by commas"
     )
     serving_token: SecretStr | None = Field(
-        None, description="what POST /admin/reload of `dfp serve` wants as bearer token, and what promotions show it"
+        None,
+        description="what `dfp serve` wants as bearer token, and what promotions show it; needed beyond this machine",
     )
+    serving_model: str = Field(
+        "autoencoder", description="model that the inference API answers with: a noun of models/"
+    )
+    serving_alias: Literal["champion", "latest"] = Field(
+        "champion", description="which version of it: the champion that the lake names, or what stands on the branch"
+    )
+    serving_shadow: bool = Field(
+        False, description="whether the API has the challenger answer too, for the prediction log alone"
+    )
+    serving_max_apps: int = Field(1_024, ge=1, description="apps in one request to the API at most")
+    serving_max_bytes: int = Field(16_000_000, ge=1_000, description="bytes of one request to the API at most")
+    serving_timeout: float = Field(2.0, gt=0, description="seconds until the body of a request to the API has arrived")
+    serving_follow_seconds: float = Field(
+        30.0, ge=0, description="seconds between two looks of the API for another model; 0: only POST /admin/reload"
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM file of the certificate, with which `dfp serve` and `dfp catalog serve` speak HTTPS"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its key")
+    prediction_log: bool = Field(True, description="whether predictions are written to the lake, branch predictions")
+    prediction_log_seconds: float = Field(
+        30.0, gt=0, description="seconds after which predictions that were answered are committed to the lake"
+    )
+    pages_url: str = Field(
+        "http://127.0.0.1:8020", description="address of `dfp lake pages`, to which links of assets lead"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how servers write their log: for people, or a JSON object a line"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token that opens /metrics of every server, and nothing else"
+    )
+    drift_limit: float = Field(
+        0.3, gt=0, le=1, description="score of reports/drift from which on a training is launched"
+    )
+    feature_store: Literal["feast", "plain"] = Field(
+        "feast", description="what keeps features: Feast, or Iceberg and Redis without it (needs redis_url)"
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis of online features: redis://, rediss://, redis+cluster://; empty: SQLite in <home>"
+    )
+    alert_urls: SecretStr | None = Field(
+        None, description="where alerts go beside the log: addresses of webhooks, chats and mailboxes, apart by spaces"
+    )
+    alert_on: str = Field(" ".join(ALERT_KINDS), description="what is worth an alert: kinds, apart by spaces")
+    ui_url: str = Field("", description="address of Dagster's UI as people reach it, for links in alerts")
+    openlineage_url: str | None = Field(
+        None, description="where OpenLineage events of runs go: http://host:port; empty: nowhere"
+    )
+    openlineage_api_key: SecretStr | None = Field(None, description="bearer token for it")
+    openlineage_namespace: str = Field("dfp", description="namespace of jobs in OpenLineage events")
+    datahub_url: str | None = Field(
+        None, description="DataHub's metadata service, told of runs by its own client: http://host:8080; empty: none"
+    )
+    datahub_token: SecretStr | None = Field(None, description="bearer token for it")
     adb: str = Field("adb", description="the program that talks to phones: a name on PATH, or a path")
     kaggle_api_token: SecretStr | None = Field(
         None, validation_alias=_known_as("KAGGLE_API_TOKEN"), description="token of a Kaggle account, for source=kaggle"
@@ -159,6 +255,19 @@ class Settings(BaseSettings):
         path = Path(source).expanduser()
         return str(path.absolute()) if path.suffix or "/" in source else source
 
+    @field_validator("retries")
+    @classmethod
+    def _retries_can_be_read(cls, said: str) -> str:
+        retries_of(said)
+        return said
+
+    @field_validator("alert_on")
+    @classmethod
+    def _kinds_known(cls, kinds: str) -> str:
+        if unknown := set(kinds.replace(",", " ").split()) - {*ALERT_KINDS}:
+            raise ValueError(f"no alert is about {', '.join(sorted(unknown))}; known: {' '.join(ALERT_KINDS)}")
+        return " ".join(kinds.replace(",", " ").split())
+
     @property
     def lake_uri(self) -> str:
         """Address for `open_lake`. Raises ConfigurationError: lake=lakefs without a repository."""
@@ -181,9 +290,33 @@ class Settings(BaseSettings):
         return tuple(address.strip().rstrip("/") for address in self.serving_urls.split(",") if address.strip())
 
     @property
+    def retraining_patterns(self) -> tuple[str, ...]:
+        """Patterns, as of file names, of the branches whose models are trained anew when their inputs change."""
+        named = tuple(pattern.strip() for pattern in self.retraining_branches.split(",") if pattern.strip())
+        return named or (self.branch,)
+
+    @property
     def dagster_home(self) -> Path:
         """Where Dagster keeps its records; `dagster.yaml` of the checkout names the same folder for a bare start."""
         return self.home / "dagster"
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Addresses may have a login in them, whether or not somebody thought of it as a secret."""
+        for name, value in super().__repr_args__():
+            yield name, without_logins(value) if isinstance(value, str) else value
+
+    def without_secrets(self, text: str) -> str:
+        """`text`, of an error perhaps, without the secrets this process was told, and without logins in addresses.
+
+        Secrets are those of these settings, and of variables of the environment whose names say so.
+        """
+        told = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        told += [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
+        parts = {part for whole in told for part in (whole, *whole.split())}
+        passwords = {password for part in parts if (password := _password(part))}
+        for secret in sorted({*parts, *passwords, *map(unquote, passwords)}, key=len, reverse=True):
+            text = text.replace(secret, "***") if len(secret) >= _SHORTEST_SECRET else text
+        return without_logins(text)
 
     def lakectl_environment(self) -> dict[str, str]:
         """The lakeFS settings under lakeFS's own names, as its SDK and `lakectl` read them; only what is set."""
@@ -197,6 +330,23 @@ class Settings(BaseSettings):
             for name, value in found.items()
             if value is not None
         }
+
+
+def _password(address: str) -> str | None:
+    try:
+        return urlsplit(address).password
+    except ValueError:
+        return None
+
+
+def retries_of(said: str) -> tuple[int, dict[str, int]]:
+    """What `Settings.retries` says: times for every job, and by name of a job. Raises ValueError: that is no number."""
+    parts = [part.strip() for part in said.split(",") if part.strip()]
+    usual = [int(part) for part in parts if "=" not in part]
+    by_job = {job.strip(): int(times) for job, times in (part.split("=", 1) for part in parts if "=" in part)}
+    if len(usual) > 1 or min([*usual, *by_job.values()], default=0) < 0:
+        raise ValueError("say one number for every job, and job=number for those that differ: 3,train=1")
+    return (usual or [3])[0], by_job
 
 
 def training_choices(env_file: Path = PROJECT_ROOT / ".env") -> dict[str, str]:
@@ -234,17 +384,16 @@ def choose(**chosen: object) -> Settings:
 
     Raises ConfigurationError: a value that cannot be.
     """
-    known = {name: str(value) for name, value in chosen.items() if value is not None}
-    before = {name: os.environ.get(f"DFP_{name.upper()}") for name in known}
-    os.environ.update({f"DFP_{name.upper()}": value for name, value in known.items()})
+    known = {f"DFP_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
+    before = {name: os.environ[name] for name in known if name in os.environ}
+    os.environ.update(known)
     settings.cache_clear()
     try:
         found = settings()
     except ConfigurationError:
-        for name, value in before.items():
-            os.environ.pop(f"DFP_{name.upper()}") if value is None else os.environ.update(
-                {f"DFP_{name.upper()}": value}
-            )
+        for name in known:
+            del os.environ[name]
+        os.environ.update(before)
         raise
-    os.environ.update({f"DFP_{name.upper()}": str(getattr(found, name)) for name in known})
+    os.environ.update({name: str(getattr(found, name.removeprefix("DFP_").lower())) for name in known})
     return found

@@ -52,6 +52,12 @@ def test_the_example_states_the_true_defaults() -> None:
     assert read(EXAMPLE) == read()
 
 
+def test_a_text_is_rid_of_secrets_and_of_passwords_in_addresses() -> None:
+    at = Settings(_env_file=None, datahub_token="t0psecret", alert_urls="https://a/s3cret-1 slack+https://b/s3cret-2")
+    said = "t0psecret refused; slack+https://b/s3cret-2: away; redis://user:pass@host:6379/0 and a@b"
+    assert at.without_secrets(said) == "*** refused; ***: away; redis://***@host:6379/0 and a@b"
+
+
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
