@@ -26,6 +26,7 @@ from dfp_platform.lake.interface import Content, Lake, checked_path
 from dfp_platform.lake.leases import Leases
 from dfp_platform.lake.merging import base_tree, refuse_clashes
 from dfp_platform.lake.objects import INLINE_LIMIT, ObjectFiles, Pointer, Progress
+from dfp_platform.lake.operations import Operations, timed
 from dfp_platform.lake.origins import OriginIndex
 from dfp_platform.lake.packing import LOOSE_LIMIT, pack_if_many
 from dfp_platform.lake.protected import Protected
@@ -73,6 +74,7 @@ class EmbeddedLake(EmbeddedRefs):
         self._forgotten = Forgotten(folder.forgotten)
         self._protected = Protected(folder.protected)
         self._turns = folder.turns
+        self.operations = Operations(folder.operations)
         self._index = ProvenanceIndex(folder.index, self._store, self._trees)
         self._origins = OriginIndex(folder.origins, partial(_looked_at, self._store))
         self._measured: dict[Oid, tuple[int, str]] = {}
@@ -109,6 +111,7 @@ class EmbeddedLake(EmbeddedRefs):
 
     # -- writing ------------------------------------------------------------------------------------------------
 
+    @timed("commit")
     def commit(
         self,
         branch: str,
@@ -142,6 +145,7 @@ class EmbeddedLake(EmbeddedRefs):
             changes = {path: adopted(self._files, file, checked_path(path)) for path, file in files.items()}
             return self.commit(branch, changes, message=message, metadata=metadata)
 
+    @timed("merge")
     def merge(
         self,
         source: str,
@@ -171,6 +175,7 @@ class EmbeddedLake(EmbeddedRefs):
             settled = self._stage(resolved or {}, theirs)
             return self._advance(into, rebuild, expect)
 
+    @timed("revert")
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:

@@ -38,6 +38,7 @@ class LakeFolder:
         forgotten    commits whose files garbage collection may have removed
         protected    branches that only merges reach
         sweeps       changes with every removal of git objects
+        operations   what was done to the lake, counted and timed
         index.db     provenance, derived from refs.git
         origins.db   commits that were brought from other lakes, derived from refs.git
     """
@@ -54,6 +55,7 @@ class LakeFolder:
         self.forgotten = self.root / "forgotten"
         self.protected = self.root / "protected"
         self.sweeps = self.root / "sweeps"
+        self.operations = self.root / "operations"
         self.refs_lock = self.root / "refs.lock"
         self.index = self.root / "index.db"
         self.origins = self.root / "origins.db"

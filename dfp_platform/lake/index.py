@@ -82,10 +82,11 @@ class ProvenanceIndex:
                 "ORDER BY c.time DESC, c.generation DESC, c.id",
                 (path, blob, head),
             ).fetchall()
-            for oid, generation in candidates:
+            *newer, last = candidates or [(None, 0)]
+            for oid, generation in newer:
                 if self._descends(database, head, oid, generation):
                     return oid
-            return None
+            return last[0]  # all of the history is indexed, and what stands there was written in it
 
         return self._ask(head, ask)
 

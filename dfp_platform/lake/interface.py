@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dfp_platform.errors import ConfigurationError, InvalidNameError, NotFoundError, ReadOnlyError
+from dfp_platform.lake.operations import Operations, timed
 from dfp_platform.lake.sweeper import Sweeper
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
@@ -38,6 +39,9 @@ class Lake(ABC):
     warehouse: str
     """Where table files of every branch may lie: an absolute folder, or an ``s3://`` prefix. No branch owns it."""
 
+    operations: Operations
+    """What was done to it, counted and timed."""
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -60,6 +64,7 @@ class Lake(ABC):
     def address(self, ref: str, path: str) -> str:
         """Where an engine can read the object by itself: an absolute local path, or an ``s3://`` address."""
 
+    @timed("read")
     def read(self, ref: str, path: str) -> bytes:
         """All bytes of one object. Raises NotFoundError."""
         with self.open(ref, path) as stream:

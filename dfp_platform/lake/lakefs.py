@@ -14,6 +14,7 @@ from dfp_platform.lake.lakefs_copies import remember_roots, remembered_roots
 from dfp_platform.lake.lakefs_drafts import in_turn
 from dfp_platform.lake.lakefs_folders import (
     copies_folder,
+    operations_file,
     origins_file,
     storage_namespace,
     turns_folder,
@@ -26,6 +27,7 @@ from dfp_platform.lake.lakefs_repository import Repository
 from dfp_platform.lake.lakefs_server import connect
 from dfp_platform.lake.lakefs_writing import Writing
 from dfp_platform.lake.objects import Progress
+from dfp_platform.lake.operations import Operations, timed
 from dfp_platform.lake.turns import turn_at
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference, ObjectStat
 
@@ -43,6 +45,7 @@ class LakeFSLake(Lake):
     def __init__(self, repository: str, *, create: bool = False) -> None:
         self.uri = f"lakefs://{repository}"
         self._repository = Repository(connect(), repository)
+        self.operations = Operations(operations_file(repository))
         namespace = storage_namespace(self._repository, create=create)
         self.warehouse = warehouse_of(namespace, repository)
         self._history = History(self._repository)
@@ -80,6 +83,7 @@ class LakeFSLake(Lake):
 
     # -- writing ------------------------------------------------------------------------------------------------
 
+    @timed("commit")
     def commit(
         self,
         branch: str,
@@ -96,6 +100,7 @@ class LakeFSLake(Lake):
             with measured(changes, lambda stat: self._objects.locate(stat, [head]), self.progress) as wanted:
                 return CommitId(self._writing.put(branch, head, wanted, message, metadata, pinned=expect is not None))
 
+    @timed("merge")
     def merge(
         self,
         source: str,
@@ -117,6 +122,7 @@ class LakeFSLake(Lake):
             made = self._writing.merge(theirs, into, wanted, message, metadata, expect, source=source)
         return CommitId(made)
 
+    @timed("revert")
     def revert(
         self, branch: str, commit: str, *, message: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> CommitId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from dfp_platform.errors import ConfigurationError, InvalidNameError, NotFoundError
@@ -68,6 +69,14 @@ def copies_folder(repository: str) -> Path:
 def turns_folder(repository: str) -> Path:
     """Where writers of this machine take turns at branches."""
     return _state_folder(repository) / "turns"
+
+
+def operations_file(repository: str) -> Path:
+    """Where processes of this machine count what they did."""
+    folder = _state_folder(repository)
+    with suppress(OSError):  # then each counts for itself
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / "operations"
 
 
 def origins_file(repository: str) -> Path:

@@ -147,17 +147,17 @@ class Server:
             ) from failure
         if failure.status == 403:
             raise ReadOnlyError(
-                f"the lakeFS server at {self.address} forbids this: {_words(failure)}",
+                f"the lakeFS server at {self.address} forbids this: {words_of(failure)}",
                 hint="ask for a policy that allows it, or look at the protection rules of the branch",
                 address=self.address,
             ) from failure
         if failure.status not in _BUSY:
-            raise refusal(failure.status, _words(failure), repeated=repeated) from failure
+            raise refusal(failure.status, words_of(failure), repeated=repeated) from failure
         return failure.status in (423, 429)
 
     def _unreachable(self, kind: type[UnreachableError], failure: Exception) -> UnreachableError:
         return kind(
-            f"the lakeFS server at {self.address} does not answer: {_words(failure)}",
+            f"the lakeFS server at {self.address} does not answer: {words_of(failure)}",
             hint="look whether it runs and is the right one (LAKECTL_SERVER_ENDPOINT_URL), then try again",
             address=self.address,
         )
@@ -195,19 +195,27 @@ def connect() -> Server:
     The settings' own names (``LAKEFS_…``) are put under lakeFS's where those are not set, for child processes too.
     Raises ConfigurationError: no server or no keys named, the package `lakefs` is missing, or the server is too old.
     """
-    for name, value in settings().lakectl_environment().items():
-        os.environ.setdefault(name, value)
+    offer_keys()
     named = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("LAKECTL_")))
     return _connect(named)
 
 
+def offer_keys() -> None:
+    """Put what the settings say of lakeFS under its own names, where those are not set."""
+    for name, value in settings().lakectl_environment().items():
+        os.environ.setdefault(name, value)
+
+
 @lru_cache(maxsize=16)
 def _connect(named: tuple[tuple[str, str], ...]) -> Server:
-    return Server(_open_client)
+    return Server(open_client)
 
 
-def _open_client() -> Client:
-    """A client with the keys of lakeFS's own standard places (``LAKECTL_…``, ``~/.lakectl.yaml``)."""
+def open_client() -> Client:
+    """A client with the keys of lakeFS's own standard places (``LAKECTL_…``, ``~/.lakectl.yaml``).
+
+    Raises ConfigurationError: no server or no keys named, or the package `lakefs` is missing.
+    """
     try:
         import lakefs
     except ImportError as error:
@@ -231,7 +239,7 @@ def _open_client() -> Client:
     return client
 
 
-def _words(failure: Exception) -> str:
+def words_of(failure: Exception) -> str:
     """What a failure says of itself; the server wraps its words in JSON."""
     body = getattr(failure, "body", None)
     if not body:

@@ -123,6 +123,24 @@ def transition(lake: Lake, branch: str, change: Callable[[Ownership], Ownership 
             continue
 
 
+def left_behind(lake: Lake, *, before: float) -> dict[str, CommitId]:
+    """Branches of runs that nobody has touched for long and nobody may write any more: held back, dead, replayed.
+
+    Args:
+        before: seconds since the epoch; branches that moved since are left out.
+    Returns:
+        Branch → head, to be expected by whoever deletes it.
+    """
+    found = {}
+    for branch, head in lake.branches().items():
+        if branch.startswith(run_branch("")) and lake.show(head).time.timestamp() < before:
+            owner = read_ownership(lake, head)
+            waits = owner is not None and owner.state in ("held", "sealed")
+            if owner is not None and (waits or owner.lease_until < time.time()):
+                found[branch] = head
+    return found
+
+
 class OwnedLake(Lake):
     """A lake as one run sees it: reads everything, writes only its own branch and only while it owns it.
 
@@ -138,6 +156,7 @@ class OwnedLake(Lake):
         self._metadata = dict(metadata or {})
         self.uri = lake.uri
         self.warehouse = lake.warehouse
+        self.operations = lake.operations
 
     def with_metadata(self, metadata: Mapping[str, str]) -> OwnedLake:
         """The same view whose commits carry `metadata` too."""

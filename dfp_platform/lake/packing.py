@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
@@ -44,7 +44,7 @@ def pack(store: GitStore) -> int:
     The pack is on disk under its final name before the first loose object goes, so every object can be read at every
     instant. A writer that relied on a loose copy finds the packed one.
     """
-    with locked_file(store.folder / "pack.lock", wait=False) as mine:
+    with objects_held(store, wait=False) as mine:
         if not mine:
             return 0
         with store.retiring_journal():
@@ -54,6 +54,16 @@ def pack(store: GitStore) -> int:
             for file in loose.values():
                 file.unlink(missing_ok=True)
         return len(loose)
+
+
+@contextmanager
+def objects_held(store: GitStore, *, wait: bool) -> Iterator[bool]:
+    """While inside, nobody else packs git objects or removes any; yields False if that is so and not waited for.
+
+    Who takes `refs_locked` too takes it inside.
+    """
+    with locked_file(store.folder / "pack.lock", wait=wait) as mine:
+        yield mine
 
 
 def packs_are_older(store: GitStore, moment: float) -> bool:
@@ -69,7 +79,7 @@ def repack_without(
     The new pack is on disk before the old ones go. Whoever is killed between leaves every object there, some twice.
     """
     place = store.folder / "objects" / "pack"
-    with locked_file(store.folder / "pack.lock", wait=False) as mine:
+    with objects_held(store, wait=False) as mine:
         if not mine:
             return False
         before = set(place.glob("pack-*"))

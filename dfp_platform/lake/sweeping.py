@@ -17,7 +17,7 @@ from dfp_platform.lake.forgotten import Forgotten
 from dfp_platform.lake.git_store import BRANCHES, TAGS, GitStore, Oid
 from dfp_platform.lake.leases import Leases
 from dfp_platform.lake.objects import ObjectFiles, Pointer
-from dfp_platform.lake.packing import packs_are_older, repack_without
+from dfp_platform.lake.packing import objects_held, packs_are_older, repack_without
 from dfp_platform.lake.sweeper import Sweeper, SweepProgress, Swept
 from dfp_platform.lake.trees import Trees
 from dfp_platform.schemas import CommitId
@@ -156,13 +156,15 @@ class EmbeddedSweeper(Sweeper):
 
     def _remove_loose(self, files: dict[Oid, Path], older_than: float) -> None:
         """Commits first, so that whoever is stopped half way leaves no commit that lacks something."""
-        ordered = sorted(files, key=lambda oid: not self._store.is_commit(oid))
-        for start in range(0, len(ordered), _BATCH):
-            with self._store.refs_locked():
-                self._store.announce_sweep()
-                for oid in ordered[start : start + _BATCH]:
-                    if _age_of(files[oid]) < older_than:  # git renews the time of what is written once more
-                        files[oid].unlink(missing_ok=True)
+        with objects_held(self._store, wait=True):  # who packs has listed what is loose, and reads it
+            there = {oid: file for oid, file in files.items() if file.exists()}
+            ordered = sorted(there, key=lambda oid: not self._store.is_commit(oid))
+            for start in range(0, len(ordered), _BATCH):
+                with self._store.refs_locked():
+                    self._store.announce_sweep()
+                    for oid in ordered[start : start + _BATCH]:
+                        if _age_of(there[oid]) < older_than:  # git renews the time of what is written once more
+                            there[oid].unlink(missing_ok=True)
 
 
 def _oids(commits: Collection[CommitId]) -> set[Oid]:

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,11 +20,12 @@ from dfp_platform.catalog import open_catalog, overwrite
 from dfp_platform.catalog.maintenance import compact, expire_snapshots
 from dfp_platform.catalog.verification import table_damages
 from dfp_platform.errors import DfpError, NotFoundError
-from dfp_platform.lake import Lake, open_lake
+from dfp_platform.lake import Lake, open_lake, packing
 from dfp_platform.lake.folder import LakeFolder
 from dfp_platform.lake.git_store import GitStore
 from dfp_platform.lake.packing import pack
 from dfp_platform.lake.retention import kept_commits
+from dfp_platform.lake.sweeping import EmbeddedSweeper
 from tests.garbage import age, days_ago, numbers, rows, swept
 
 REFS = st.sampled_from(["main", "one", "two", "tag-one", "tag-two"])
@@ -209,6 +212,34 @@ def test_collections_without_grace_beside_writers_take_nothing_that_is_needed(tm
     assert collections > 1
     assert [*open_lake(lake.uri).verify(), *table_damages(lake)] == []
     assert len(numbers(lake, "main", "marts.shared")) == appended
+
+
+def test_a_collection_waits_for_a_pack_that_has_listed_what_is_loose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with days_ago():
+        lake = open_lake(tmp_path / "lake", create=True)
+        lake.create_branch("gone")
+        lake.commit("gone", {"a": b"only there"}, message="only there")
+        lake.delete_branch("gone")
+    collection = threading.Thread(target=lambda: swept(open_lake(lake.uri), grace_hours=0))
+    begun, remove_loose, write_pack = threading.Event(), EmbeddedSweeper._remove_loose, packing._write_pack
+
+    def removing(*given: Any) -> None:
+        begun.set()
+        remove_loose(*given)
+
+    def collecting_first(folder: Path, loose: dict[bytes, Path]) -> set[Path]:
+        collection.start()
+        assert begun.wait(timeout=60)
+        collection.join(timeout=0.2)  # it would be through by now
+        return write_pack(folder, loose)
+
+    monkeypatch.setattr(EmbeddedSweeper, "_remove_loose", removing)
+    monkeypatch.setattr(packing, "_write_pack", collecting_first)
+    assert pack(GitStore(LakeFolder(Path(lake.uri)))) > 0
+    collection.join()
+    assert open_lake(lake.uri).verify() == []
 
 
 def test_a_commit_whose_rows_were_collected_fails_and_says_so(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ FULL = [
     ("table", "full at size", 1_000),
     ("table", "full when synced", 3),
     ("branch", "full when synced", 0),
+    ("smoke test", "full when synced", 0),
 ]
 
 
@@ -87,7 +88,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_can_be_read(lake: Lake) -> 
     before = lake.branches()
     for place, _, _ in os.walk(lake.uri):
         os.chmod(place, 0o555)
-    acts = ("commit", "merge", "table", "branch", "gc")
+    acts = ("commit", "merge", "table", "branch", "gc", "smoke test")
     answers = attempts(lake, [(act, "read-only", 0) for act in acts])
     for act, said in zip(acts, answers, strict=True):
         assert said["error"] == "ReadOnlyError", (act, said)

@@ -21,6 +21,8 @@ from tests.lakefs_double.places import new_repository, point_to
 from tests.lakefs_double.state import Branch
 from tests.lakefs_double.writers import name_of, when, write_as_another_process
 
+pytestmark = pytest.mark.slow  # make conformance-lakefs
+
 WRITER = """
 import sys
 from dfp_platform.lake import open_lake

@@ -21,6 +21,8 @@ from tests.integration.test_lake_sync import filled, states
 from tests.lakefs_double.places import new_repository, use_lakefs
 from tests.unit.test_cli_lake import Dfp, dfp
 
+pytestmark = pytest.mark.slow  # make conformance-lakefs
+
 __all__ = ["dfp"]
 
 WAYS = [("folder", "lakefs"), ("lakefs", "folder"), ("lakefs", "lakefs")]

@@ -20,6 +20,8 @@ from tests.lakefs_double.fixtures import double, lake
 from tests.lakefs_double.places import new_repository, point_to
 from tests.lakefs_double.writers import name_of
 
+pytestmark = pytest.mark.slow  # make conformance-lakefs
+
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing of the writer runs after it, no clean-up either."""

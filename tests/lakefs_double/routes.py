@@ -35,6 +35,19 @@ def get_config(request):
     return {"version_config": {"version": request.double.version}, "storage_config": storage}
 
 
+def get_setup_state(request):
+    return {"state": "initialized" if request.double.keys else "not_initialized"}
+
+
+def set_up(request):
+    wanted, double = request.json(), request.double
+    with double.lock:
+        if double.keys:
+            raise Refusal(409, "lakeFS already initialized")
+        double.keys = (wanted["key"]["access_key_id"], wanted["key"]["secret_access_key"])
+    return {**wanted["key"], "creation_date": 0}
+
+
 def _repository(found: Repository) -> dict[str, Any]:
     return {
         "id": found.name,
@@ -302,7 +315,12 @@ def delete_objects(request, name, branch):
 
 _IN = "/repositories/([^/]+)"
 
+OPEN = ("GET /setup_lakefs", "POST /setup_lakefs")
+"""Calls that need no keys: there are none yet."""
+
 ROUTES = [
+    ("GET /setup_lakefs", get_setup_state),
+    ("POST /setup_lakefs", set_up),
     ("GET /config", get_config),
     ("POST /repositories", create_repository),
     (f"GET {_IN}", get_repository),

@@ -39,6 +39,7 @@ class Double:
     """One server in a thread of this process. Of an older version, it knows no squashing, hiding or empty merges.
 
     `shared`: puts a file into the store at a path, for engines to read; the server's own bytes lie in `folder`.
+    `fresh`: it has no administrator yet, and so no keys.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class Double:
         version: str = "1.70.0",
         storage: str = "local",
         shared: Callable[[Path, str], None] = lambda file, path: None,
+        fresh: bool = False,
     ) -> None:
         self.shared = shared
         self.folder, self.version, self.storage = folder, version, storage
         self.young = tuple(map(int, version.split(".")[:2])) >= (1, 70)
-        self.keys = ("AKIAIOSFODNN7EXAMPLE", uuid.uuid4().hex)
+        self.keys: tuple[str, str] | None = None if fresh else ("AKIAIOSFODNN7EXAMPLE", uuid.uuid4().hex)
         self.repositories: dict[str, Repository] = {}
         self.lock = threading.Lock()
         self.faults: list[Fault] = []
@@ -68,6 +70,7 @@ class Double:
 
     def environment(self) -> dict[str, str]:
         """lakeFS's own names for where this server is."""
+        assert self.keys is not None, "a fresh server has no keys"
         return {
             "LAKECTL_SERVER_ENDPOINT_URL": self.endpoint,
             "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": self.keys[0],
@@ -194,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _act(self, call: str, request: Request) -> tuple[int, dict[str, str], bytes]:
         try:
-            self._check_keys()
+            if call not in routes.OPEN:
+                self._check_keys()
             for pattern, route in routes.ROUTES:
                 if found := re.fullmatch(pattern, call):
                     return routes.answer(route(request, *(unquote(part) for part in found.groups())))
@@ -204,8 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_keys(self) -> None:
         given = self.headers.get("Authorization", "")
-        wanted = base64.b64encode(":".join(self.server.double.keys).encode()).decode()
-        if given != f"Basic {wanted}":
+        wanted = base64.b64encode(":".join(self.server.double.keys or ()).encode()).decode()
+        if self.server.double.keys is None or given != f"Basic {wanted}":
             raise Refusal(401, "error authenticating request")
 
     def _send(self, status: int, headers: dict[str, str], body: bytes | Any) -> None:

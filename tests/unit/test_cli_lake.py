@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dfp_platform.cli import main
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.settings import settings
-
-Dfp = Callable[..., tuple[int, str, str]]
+from tests.dfp_calls import Dfp, calling
 
 
 @pytest.fixture
@@ -34,16 +31,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 def dfp(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Dfp:
     """Calls `dfp` in this process; gives exit code, stdout and stderr."""
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfp", *arguments])
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            sys.exit(main())
-        sys.stdout.flush()
-        said = capfdbinary.readouterr()
-        return int(ended.value.code or 0), said.out.decode(), said.err.decode()
-
-    return call
+    return calling(monkeypatch, capfdbinary)
 
 
 def test_the_log_names_commits_newest_first(lake: Lake, dfp: Dfp) -> None:

@@ -19,6 +19,7 @@ from dfp_platform.errors import ReadOnlyError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.settings import settings
 from tests.garbage import age, numbers, rows, swept
+from tests.redis_server import free_port
 from tests.unit.test_cli_lake import Dfp, dfp
 
 __all__ = ["dfp"]
@@ -185,3 +186,18 @@ def test_parquet_files_become_a_table_where_they_lie(lake: Lake, dfp: Dfp, tmp_p
     assert told["rows"] == 2
     assert numbers(lake, "main", "raw.parts") == [0, 1]
     assert dfp("lake", "import", str(tmp_path / "lake" / "leases"), "--table", "raw.none")[0] == 1
+
+
+def test_a_revert_whose_promotions_fail_says_that_it_stands(
+    lake: Lake, dfp: Dfp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever did it again took the revert back."""
+    lake.commit("main", {"features/online/report.json": b'{"version": "v1-0"}'}, message="published")
+    lake.commit("main", {"reports/a": b"1"}, message="a bad one")
+    monkeypatch.setenv("DFP_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    monkeypatch.setenv("DFP_FEATURE_STORE", "plain")
+    settings.cache_clear()
+    code, _, told = dfp("lake", "revert", "main")
+    assert (code, lake.exists("main", "reports/a")) == (1, False)
+    assert f"main is at {lake.resolve('main')[:12]} already, so do not do it again" in told
+    assert "does not answer" in told
