@@ -32,10 +32,15 @@ SCHEMA = {
 
 @contextmanager
 def serving(
-    lake: Lake, *, token: str | None = None, storage: Mapping[str, str] | None = None, locations: Sequence[str] = ()
+    lake: Lake,
+    *,
+    token: str | None = None,
+    metrics: str | None = None,
+    storage: Mapping[str, str] | None = None,
+    locations: Sequence[str] = (),
 ) -> Iterator[str]:
     """The address of a server that lives as long as the block."""
-    app = create_app(Server(lake, Access(token), storage or {}, tuple(locations)))
+    app = create_app(Server(lake, Access(token, metrics), storage or {}, tuple(locations)))
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, ws="none", log_level="warning", timeout_keep_alive=IDLE_SECONDS)
     )

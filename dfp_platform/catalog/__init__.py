@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dfp_platform.catalog.content import content_of, folder_content
+    from dfp_platform.catalog.content import content_at, content_of, folder_content
     from dfp_platform.catalog.lake_catalog import LakeCatalog, open_catalog
     from dfp_platform.catalog.pointers import Pointer, read_pointer
     from dfp_platform.catalog.reading import query, scan
@@ -21,6 +21,7 @@ __all__ = [
     "Pointer",
     "RowSum",
     "WriteResult",
+    "content_at",
     "content_of",
     "folder_content",
     "open_catalog",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "content": ("content_of", "folder_content"),
+    "content": ("content_at", "content_of", "folder_content"),
     "lake_catalog": ("LakeCatalog", "open_catalog"),
     "pointers": ("Pointer", "read_pointer"),
     "reading": ("query", "scan"),

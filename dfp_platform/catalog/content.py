@@ -33,6 +33,14 @@ def content_of(lake: Lake, ref: str, path: str) -> str:
     return folder_content((entry.path[len(path) + 1 :], _object_content(lake, commit, entry)) for entry in found)
 
 
+def content_at(lake: Lake, ref: str, path: str) -> str:
+    """Content id of what an asset owns at a ref, as `content_of` tells it; empty if nothing is there."""
+    try:
+        return content_of(lake, ref, path)
+    except NotFoundError:
+        return ""
+
+
 def folder_content(entries: Iterable[tuple[str, str]]) -> str:
     """The content id of a folder, from the path within it and the content id of each object."""
     canonical = json.dumps(sorted(entries), separators=(",", ":"))

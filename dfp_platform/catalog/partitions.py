@@ -50,6 +50,20 @@ def partition_contents(lake: Lake, ref: str, path: str) -> dict[str, PartitionCo
     return found
 
 
+def partition_rows(lake: Lake, ref: str, path: str) -> dict[str, int]:
+    """Rows of each partition of the table at a lake path, as its manifests count them; no data file is read.
+
+    Rows that delete files take away are counted still.
+    """
+    catalog, name = open_catalog(lake, lake.resolve(ref)), identifier_of(path)
+    if not catalog.table_exists(name):
+        return {}
+    table, rows = catalog.load_table(name), defaultdict[str, int](int)
+    for task in DataScan(table_metadata=table.metadata, io=table.io).plan_files():
+        rows[_text(task, table.metadata)] += task.file.record_count
+    return dict(rows)
+
+
 def _text(task: FileScanTask, metadata: TableMetadata) -> str:
     spec, schema = metadata.specs()[task.file.spec_id], metadata.schema()
     kinds = spec.partition_type(schema).fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from dfp_platform.catalog.lake_catalog import open_catalog
 from dfp_platform.catalog.moved import address_of
+from dfp_platform.errors import CorruptLakeError
 from dfp_platform.lake.interface import Lake
 
 _ASIDE = ".swept-"
+
+_TRIAL = ".trial-"
+"""What a trial leaves if it is killed; garbage collection takes it as it takes any file that nothing names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,29 @@ class Warehouse:
         for found in self._store.get_file_info(selector):
             if found.type == fs.FileType.File:
                 yield StoredFile(f"{self._scheme}://{found.path}", found.size, (found.mtime_ns or 0) / 1e9)
+
+    def try_out(self) -> None:
+        """Write a small file, read it back, and remove it.
+
+        Raises:
+            OSError: the folder or store refuses one of these. CorruptLakeError: it gave back other bytes.
+        """
+        store = self._store if self._scheme else fs.LocalFileSystem()
+        place, content = f"{self._root}/{_TRIAL}{secrets.token_hex(8)}", secrets.token_bytes(64)
+        if not self._scheme:
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+        try:
+            with store.open_output_stream(place) as stream:
+                stream.write(content)
+            with store.open_input_file(place) as stream:
+                found = stream.read()
+        finally:
+            if store.get_file_info(place).type == fs.FileType.File:
+                store.delete_file(place)
+        if found != content:
+            raise CorruptLakeError(
+                f"{self._root} gave back other bytes than were written", hint="look at its disk or store", path=place
+            )
 
     def restore_aside(self) -> None:
         """Put back what a garbage collection that was killed left aside."""

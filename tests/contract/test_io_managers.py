@@ -11,12 +11,13 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import CorruptLakeError, NotFoundError, ReadOnlyError
 from dfp_platform.publishing.executor import publishing
 from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.resources.dagster_internals import ASSET_JOB, latest_data_versions, project_instance
 from dfp_platform.resources.io_managers import FilesIOManager, io_managers
-from dfp_platform.resources.lake import LakeResource, content_at
+from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import PROJECT_ROOT, settings
 from tests.toy_harness import Toy
 from tests.toy_line import knob

@@ -52,10 +52,11 @@ def merge(lake: Lake, **options) -> str:
 
 
 def conflicts(lake: Lake, **options) -> list[Conflict]:
-    before = lake.resolve("main")
+    before, counted = lake.resolve("main"), lake.operations.here()["merge"].outcomes["conflict"]
     with pytest.raises(MergeConflictError) as refused:
         merge(lake, **options)
     assert lake.resolve("main") == before
+    assert lake.operations.here()["merge"].outcomes["conflict"] == counted + 1
     return refused.value.conflicts
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.catalog.moved import address_of, io_properties
-from dfp_platform.catalog.storage import storage_properties
+from dfp_platform.catalog.storage import ENDPOINTS, storage_properties
 from dfp_platform.lake import open_lake
 
 ENDPOINT = "http://127.0.0.1:9000"
@@ -18,6 +18,8 @@ ENDPOINT = "http://127.0.0.1:9000"
 def _nothing_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (*ENDPOINTS, "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def say(monkeypatch: pytest.MonkeyPatch, **told: str) -> None:
@@ -37,6 +39,16 @@ def test_an_endpoint_brings_a_region_and_path_style_that_can_be_told_otherwise(m
     say(monkeypatch, S3__REGION="eu", S3__FORCE_VIRTUAL_ADDRESSING="true")
     found = storage_properties()
     assert (found["s3.region"], found["client.region"], found["s3.path-style-access"]) == ("eu", "eu", "false")
+
+
+def test_awss_own_names_say_where_the_store_is_and_keep_their_keys_to_themselves(monkeypatch) -> None:
+    for name, value in {"ENDPOINT_URL": ENDPOINT, "REGION": "eu-1", "SECRET_ACCESS_KEY": "geheim"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    found = storage_properties()
+    assert (found["s3.endpoint"], found["s3.region"], found["client.region"]) == (ENDPOINT, "eu-1", "eu-1")
+    assert "geheim" not in found.values()
+    say(monkeypatch, S3__ENDPOINT="http://nearer:9000")
+    assert storage_properties()["s3.endpoint"] == "http://nearer:9000"
 
 
 def test_every_catalog_of_the_lake_knows_the_store(monkeypatch, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ class _Merge:
         listed = "\n  ".join(found.in_words() for found in named[:10])
         more = f"\n  and {len(named) - 10} more" if len(named) > 10 else ""
         tables = " ".join(f"--theirs {table}" for table in sorted({found.table for found in named}))
+        self.lake.operations.record("merge", 0.0, "conflict")  # the lake's own merge is not reached
         raise MergeConflictError(
             f"cannot merge {self.source} into {self.into}:\n  {listed}{more}",
             hint=f"change one side, or take one side of a table whole (--ours or {tables})",

@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from pyiceberg.exceptions import ForbiddenError, UnauthorizedError
 
 from dfp_platform.catalog.rest.answers import Answer
-from dfp_platform.errors import ConfigurationError
 
 LIFETIME = 3_600
 """Seconds a token is good for."""
@@ -28,9 +27,15 @@ _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The rule of one server; without a secret everybody on this machine may ask."""
+    """The rule of one server; without a secret everybody on this machine may ask.
+
+    Attributes:
+        secret: opens everything.
+        metrics: opens the page of metrics alone: who watches has no need to write.
+    """
 
     secret: str | None = field(repr=False)
+    metrics: str | None = field(default=None, repr=False)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Raises UnauthorizedError: no token, a wrong one, or one that ended. ForbiddenError: sent by a web page."""
@@ -40,6 +45,12 @@ class Access:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self.knows(token.strip()):
             raise UnauthorizedError("a valid bearer token is needed (property `token` or `credential` of the client)")
+
+    def check_metrics(self, headers: Mapping[str, str]) -> None:
+        """As `check`, for the page of metrics, which has a token of its own too."""
+        shown = headers.get("authorization", "").encode()
+        if self.metrics is None or not hmac.compare_digest(shown, f"Bearer {self.metrics}".encode()):
+            self.check(headers)
 
     def knows(self, token: str) -> bool:
         """Whether a token opens this server."""
@@ -70,16 +81,6 @@ class Access:
     def _sign(self, ends: int) -> bytes:
         key = hashlib.sha256(b"dfp catalog token 1 " + (self.secret or "").encode()).digest()
         return f"{ends}.{hmac.new(key, str(ends).encode(), hashlib.sha256).hexdigest()}".encode()
-
-
-def refuse_open_door(host: str, secret: str | None) -> None:
-    """Raises ConfigurationError: other machines could write the lake, and nobody asks them for a token."""
-    if not secret and not is_loopback(host):
-        raise ConfigurationError(
-            f"{host} can be reached from other machines, and there is no token",
-            hint="set DFP_CATALOG_TOKEN, or listen on 127.0.0.1",
-            setting="catalog_token",
-        )
 
 
 def is_loopback(host: str) -> bool:

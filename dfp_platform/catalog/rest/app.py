@@ -6,14 +6,16 @@ Paths are matched as they came, before decoding: a ``%2F`` within the name of a 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyiceberg.catalog import WAREHOUSE_LOCATION
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, ForbiddenError, UnauthorizedError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,6 +28,7 @@ from dfp_platform.catalog.rest import namespaces, tables, views
 from dfp_platform.catalog.rest.access import Access
 from dfp_platform.catalog.rest.answers import Answer, error_answer, refusal
 from dfp_platform.catalog.rest.call import Call, Handler
+from dfp_platform.catalog.rest.metrics import NO_ROUTE, CatalogMetrics
 from dfp_platform.errors import ConfigurationError, PermanentError
 from dfp_platform.lake.interface import Content
 from dfp_platform.schemas import MAIN, CommitId
@@ -67,6 +70,15 @@ ENDPOINTS: Mapping[str, Handler] = {
     "POST /v1/{prefix}/views/rename": views.rename_view,
 }
 """What the server can do beneath a prefix, by method and path; clients get this list from ``/v1/config``."""
+
+COMMITS = frozenset({f"POST {_TABLE}", f"POST {_VIEW}", "POST /v1/{prefix}/transactions/commit"})
+"""Endpoints that answer 409 to a commit that lost to another."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that metrics tell apart."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""Answers a request; what is wrong with it is an answer too."""
 
 IDLE_SECONDS = 600
 """How long an idle connection stays open. A server that closes one just as a client uses it again resets a commit, and
@@ -132,6 +144,7 @@ class ServedCatalog(LakeCatalog):
 
 def create_app(server: Server) -> ASGIApp:
     """The server as an ASGI application."""
+    counted = CatalogMetrics(COMMITS, server.lake.operations.here)
 
     async def config(request: Request) -> Response:
         return await _answered(request, server, _config)
@@ -142,14 +155,48 @@ def create_app(server: Server) -> ASGIApp:
         except ValueError as error:
             return _response(error_answer(error))
 
-    routes = [Route("/v1/config", config, methods=["GET"]), Route("/v1/oauth/tokens", token, methods=["POST"])]
-    for endpoint, handler in ENDPOINTS.items():
-        method, path = endpoint.split()
-        routes.append(Route(path, _endpoint(server, handler), methods=[method]))
+    async def metrics(request: Request) -> Response:
+        try:
+            server.access.check_metrics(request.headers)
+        except (UnauthorizedError, ForbiddenError) as error:
+            return _response(error_answer(error))
+        page, kind = counted.page()
+        return Response(page, media_type=kind)
+
+    async def no_endpoint(request: Request, error: Exception) -> Response:
+        return await unknown(request)
+
+    unknown = _counted(counted, NO_ROUTE, _no_endpoint)
+
+    def route(path: str, method: str, endpoint: Endpoint) -> Route:
+        return Route(path, _counted(counted, path, endpoint), methods=[method])
+
+    async def alive(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})  # to anyone: probes carry no token
+
+    routes = [route("/v1/config", "GET", config), route("/v1/oauth/tokens", "POST", token)]
+    routes += [
+        route(path, method, _endpoint(server, handler))
+        for (method, path), handler in ((told.split(), handler) for told, handler in ENDPOINTS.items())
+    ]
+    routes += [route("/metrics", "GET", metrics), Route("/healthz", alive, methods=["GET"])]
     # Starlette lets GET answer HEAD too, so what is asked for by HEAD comes first
     routes.sort(key=lambda route: "HEAD" not in (route.methods or ()) or "GET" in (route.methods or ()))
-    app = Starlette(routes=routes, exception_handlers={404: _no_endpoint, 405: _no_endpoint})
+    app = Starlette(routes=routes, exception_handlers={404: no_endpoint, 405: no_endpoint})
     return _RawPaths(app)
+
+
+def _counted(counted: CatalogMetrics, route: str, endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose answers are counted and timed."""
+
+    async def call(request: Request) -> Response:
+        began = time.perf_counter()
+        answer = await endpoint(request)
+        method = request.method if request.method in METHODS else NO_ROUTE
+        counted.count(route, method, answer.status_code, time.perf_counter() - began)
+        return answer
+
+    return call
 
 
 def _config(call: Call) -> Answer:
@@ -164,7 +211,7 @@ def _config(call: Call) -> Answer:
     )
 
 
-def _endpoint(server: Server, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(server: Server, handler: Handler) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await _answered(request, server, handler)
 
@@ -203,7 +250,7 @@ def _response(answer: Answer) -> Response:
     return JSONResponse(dict(answer.body), answer.status, headers=dict(answer.headers))
 
 
-async def _no_endpoint(request: Request, error: Exception) -> Response:
+async def _no_endpoint(request: Request) -> Response:
     path = request.scope["path"]
     message = f"{request.method} {path} is no endpoint; paths begin with /v1/<branch, tag or commit>/"
     return _response(refusal(404, "NoSuchEndpointException", message))
@@ -227,11 +274,19 @@ class _RawPaths:
         await self._app(scope, receive, send)
 
 
-def run(server: Server, *, host: str, port: int, ready: Callable[[str, int], Any] = lambda host, port: None) -> None:
+def run(
+    server: Server,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str, int], Any] = lambda host, port: None,
+    tls: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Serve until the process is told to end.
 
     Args:
         port: 0 for any free one; `ready` is told which.
+        tls: what uvicorn is told of certificate and key; nothing: it speaks HTTP.
     Raises:
         ConfigurationError: somebody listens there already, or the address is not this machine's.
     """
@@ -239,21 +294,21 @@ def run(server: Server, *, host: str, port: int, ready: Callable[[str, int], Any
 
     with _listening(host, port) as door:
         ready(host, door.getsockname()[1])
-        asyncio.run(_uvicorn(server).serve(sockets=[door]))
+        asyncio.run(_uvicorn(server, tls).serve(sockets=[door]))
 
 
 @contextmanager
-def served(server: Server) -> Iterator[str]:
+def served(server: Server, tls: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """The address of a server on a free port of this machine, by a thread of this process, as long as the block."""
     import asyncio
     from threading import Thread
 
     with _listening("127.0.0.1", 0) as door:
-        running = _uvicorn(server)
+        running = _uvicorn(server, tls)
         thread = Thread(target=lambda: asyncio.run(running.serve(sockets=[door])), name="rest catalog", daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{door.getsockname()[1]}"
         finally:
             running.should_exit = True
             thread.join()
@@ -277,7 +332,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield door
 
 
-def _uvicorn(server: Server) -> uvicorn.Server:
+def _uvicorn(server: Server, tls: Mapping[str, Any] = MappingProxyType({})) -> uvicorn.Server:
     import uvicorn
 
     config = uvicorn.Config(
@@ -287,5 +342,6 @@ def _uvicorn(server: Server) -> uvicorn.Server:
         server_header=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=5,  # what has begun is answered; whoever keeps a connection open does not keep it
+        **tls,
     )
     return uvicorn.Server(config)
