@@ -10,45 +10,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dfp_platform.features.history import historical
-    from dfp_platform.features.online import (
+    from dfp_platform.features.interface import (
+        Current,
+        FeatureKeeper,
         Materialized,
-        OnlineVectors,
+        OnlineReader,
+        Rows,
+        Served,
         Vectors,
-        materialize,
-        open_online,
-        read_online,
-        version_for,
+        open_keeper,
     )
     from dfp_platform.features.parity import Parity, served_equals_trained
-    from dfp_platform.features.pointer import Current, Served, current, prune, rollback, switch
     from dfp_platform.features.registry import REGISTRY, apply, open_store
 
 __all__ = [
     "REGISTRY",
     "Current",
+    "FeatureKeeper",
     "Materialized",
-    "OnlineVectors",
+    "OnlineReader",
     "Parity",
+    "Rows",
     "Served",
     "Vectors",
     "apply",
-    "current",
     "historical",
-    "materialize",
-    "open_online",
+    "open_keeper",
     "open_store",
-    "prune",
-    "read_online",
-    "rollback",
     "served_equals_trained",
-    "switch",
-    "version_for",
 ]
 
 _HOMES = {
-    "online": ("Materialized", "OnlineVectors", "Vectors", "materialize", "open_online", "read_online", "version_for"),
+    "interface": (
+        "Current",
+        "FeatureKeeper",
+        "Materialized",
+        "OnlineReader",
+        "Rows",
+        "Served",
+        "Vectors",
+        "open_keeper",
+    ),
     "parity": ("Parity", "served_equals_trained"),
-    "pointer": ("Current", "Served", "current", "prune", "rollback", "switch"),
     "history": ("historical",),
     "registry": ("REGISTRY", "apply", "open_store"),
 }

@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 from dfp_platform.errors import InputError
 from dfp_platform.features.registry import open_store
-from dfp_platform.features.repository import KEY, SERVICE, VIEWS
+from dfp_platform.features.repository import ALL, VECTOR
 from dfp_platform.lake.interface import Lake
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
+EVERYTHING = (f"{ALL}:{VECTOR}",)
 
-def historical(lake: Lake, ref: str, entity_rows: pa.Table | None = None) -> pa.Table:
-    """The newest vector of each asked app not younger than the asked moment, read through Feast at `ref`.
+
+def historical(
+    lake: Lake, ref: str, entity_rows: pa.Table | str | None = None, *, features: str | Sequence[str] = EVERYTHING
+) -> pa.Table:
+    """What was known of each asked app at the asked moment, read through Feast at `ref`.
 
     Args:
         entity_rows: columns ``sha256`` and ``event_timestamp`` (a date or timestamp; without a zone it is UTC), further
-            columns come back as they are; every app at its own time unless given.
+            columns come back as they are; or a query over the tables at `ref` that gives such rows. Every app at each
+            of its own times unless given.
+        features: references such as ``app_dynamic:vector`` or ``app_static:app_activities``, or the name of a feature
+            service.
     Returns:
-        The entity rows, in no order, and ``vector`` (list of float32), null where no vector was there yet.
+        The entity rows, in their order, and a column for each feature (a vector is a list of float32): null where
+        nothing was known yet, NaN where a value is unknown.
     Raises:
-        NotFoundError: the registry or the training table is not at `ref`. InputError: a column is missing.
+        NotFoundError: the registry or the training table is not at `ref`.
+        InputError: there is no such column, feature or service.
     """
-    commit = lake.resolve(ref)
-    store = open_store(lake, commit)
-    asked = _everything(lake, commit) if entity_rows is None else entity_rows
-    job = store.get_historical_features(entity_df=_frame(asked), features=store.get_feature_service(SERVICE))
-    return job.to_arrow()
+    store: Any = open_store(lake, lake.resolve(ref))
+    asked = _service(store, features) if isinstance(features, str) else _registered(store, features)
+    return store.get_historical_features(entity_df=entity_rows, features=asked).to_arrow()
 
 
-def _everything(lake: Lake, commit: str) -> pa.Table:
-    from dfp_platform.catalog import scan
-    from dfp_platform.features.repository import EVENT_TIME, TABLE
-
-    device = next(iter(VIEWS))
-    rows = scan(lake, commit, TABLE, columns=(KEY, EVENT_TIME), row_filter=f"device == '{device}'")
-    return rows.rename_columns(["event_timestamp" if name == EVENT_TIME else name for name in rows.column_names])
+def _service(store: Any, name: str) -> Any:
+    services = {service.name: service for service in store.list_feature_services()}
+    if name not in services:
+        raise InputError(f"there is no feature service {name!r}", hint="there are: " + ", ".join(sorted(services)))
+    return services[name]
 
 
-def _frame(rows: pa.Table) -> pd.DataFrame:
-    import pyarrow as pa
-
-    missing = [name for name in (KEY, "event_timestamp") if name not in rows.column_names]
-    if missing:
-        raise InputError(
-            f"the entity rows lack the column {missing[0]!r}",
-            hint=f"give {KEY} and event_timestamp for every row",
-            column=missing[0],
-        )
-    position = rows.column_names.index("event_timestamp")
-    kind = rows["event_timestamp"].type
-    zone = kind.tz if pa.types.is_timestamp(kind) else None
-    times = rows["event_timestamp"].cast(pa.timestamp("us", tz=zone)).cast(pa.timestamp("us", tz="UTC"))
-    return rows.set_column(position, "event_timestamp", times).to_pandas()
+def _registered(store: Any, references: Sequence[str]) -> list[str]:
+    known = [f"{view.name}:{field.name}" for view in store.list_feature_views() for field in view.features]
+    for reference in references:
+        if reference not in known:
+            near = get_close_matches(reference, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "write view:feature, as in app_all:vector"
+            raise InputError(f"there is no feature {reference}", hint=hint, column=reference)
+    return list(references)

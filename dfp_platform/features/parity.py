@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfp_platform.features.online import open_online
-from dfp_platform.features.repository import KEY, TABLE, VIEWS
+from dfp_platform.features.interface import FeatureKeeper, Vectors
+from dfp_platform.features.repository import DEVICE, EVENT_TIME, KEY, TABLE, VIEWS, columns_of
 from dfp_platform.lake.interface import Lake
 from dfp_platform.models.data import feature_columns, feature_matrix
+from dfp_platform.schemas import MAIN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EXAMPLES = 5
 
@@ -25,7 +29,7 @@ class Parity:
         differing: of those, apps that are unknown online or have a value of other bits.
         examples: sha256 of the first few that differ.
         rows_served: apps of the online version.
-        rows_trained: apps of the training table.
+        rows_trained: apps of the training table, each counted once.
     """
 
     checked: int
@@ -41,34 +45,46 @@ class Parity:
 
 
 def served_equals_trained(
-    lake: Lake, ref: str, online: Path, version: str | None = None, *, sample: int = 1_000, seed: int = 0
+    keeper: FeatureKeeper, lake: Lake, ref: str, version: str, *, sample: int = 1_000, seed: int = 0
 ) -> Parity:
-    """Compare what `version` serves with the float32 values that models are trained on at `ref`.
+    """Compare what `version` holds with the float32 values that models are trained on at `ref`, every view of it.
 
-    The trained side is read from the table as `models.data` reads it, not through Feast. Other feature names, or the
-    same in another order, make every app differ.
+    The trained side is read from the table as `models.data` reads it, not through the keeper. Other feature names, or
+    the same in another order, make every app differ.
 
     Args:
-        version: the online version; the one being served unless given.
+        version: the online version, as it was written: what was pushed beside it is left out.
         sample: apps to compare, drawn without replacement by `seed`; all if the table has fewer.
     Raises:
         NotFoundError: no such version, or no training table at `ref`.
     """
     from dfp_platform.catalog import scan
 
-    device, view = next(iter(VIEWS.items()))
-    rows = scan(lake, ref, TABLE, row_filter=f"device == '{device}'")
+    rows = _newest(scan(lake, ref, TABLE, row_filter=f"device == '{DEVICE}'"))
     names = feature_columns(rows.column_names)
     drawn = np.random.default_rng(seed).permutation(rows.num_rows)[:sample]
     asked = rows.select([KEY, *names]).take(np.sort(drawn))
     keys = asked[KEY].to_pylist()
-    with closing(open_online(online, version=version)) as reader:
-        served, rows_served = reader.read(keys, view=view), reader.rows
     trained = feature_matrix(asked, names)
-    same = served.names == names and _same_rows(served.vectors, trained) & served.found
-    differing = [key for key, equal in zip(keys, np.broadcast_to(same, len(keys)), strict=True) if not equal]
+    with closing(keeper.reader(MAIN, version=version)) as reader:
+        rows_served, same = reader.rows, np.full(len(keys), reader.names == names)
+        for view in [view for view in VIEWS if same.any() and columns_of(view, names)]:
+            same &= _same_rows(reader.read(keys, view=view), trained, view, names)
+    differing = [key for key, equal in zip(keys, same, strict=True) if not equal]
     return Parity(len(keys), len(differing), tuple(differing[:EXAMPLES]), rows_served, rows.num_rows)
 
 
-def _same_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left.view(np.uint32) == right.view(np.uint32)).all(axis=1)
+def _newest(rows: pa.Table) -> pa.Table:
+    """Each app's newest row."""
+    ordered = rows.sort_by([(EVENT_TIME, "descending")])
+    _, first = np.unique(ordered[KEY].to_numpy(zero_copy_only=False), return_index=True)
+    return ordered.take(np.sort(first))
+
+
+def _same_rows(served: Vectors, trained: np.ndarray, view: str, names: tuple[str, ...]) -> np.ndarray:
+    columns = columns_of(view, names)
+    if served.names != columns:
+        return np.zeros(len(trained), dtype=np.bool_)
+    wanted = np.ascontiguousarray(trained[:, [names.index(column) for column in columns]])
+    bits = np.ascontiguousarray(served.vectors).view(np.uint32) == wanted.view(np.uint32)
+    return bits.all(axis=1) & served.found

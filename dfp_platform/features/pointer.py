@@ -1,133 +1,94 @@
-"""Which online version is served: one small file that is replaced whole. Versions beside it are read by nobody."""
+"""Which online version a branch serves, in a folder: one small file a branch, replaced whole."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from dfp_platform.errors import CorruptLakeError, InvalidNameError, NotFoundError
+from dfp_platform.errors import CorruptLakeError, InvalidNameError
+from dfp_platform.features.interface import Current, Served
 from dfp_platform.lake.interface import checked_ref_name
+from dfp_platform.schemas import MAIN
 
 POINTER = "current.json"
+"""The pointer of `main`; that of another branch has its name in it: ``current-dev.json``."""
+
+_LOCK = ".pointers.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One online version and the lake commit that made it the one to serve."""
-
-    version: str
-    commit: str
+def pointer_path(folder: Path, branch: str) -> Path:
+    """The pointer file of a branch, whether it is there or not."""
+    return folder / (POINTER if branch == MAIN else f"current-{branch}.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Current(Served):
-    """What is served now, and what was before: the way back of `rollback`."""
+def pointed_branches(folder: Path) -> list[str]:
+    """Branches that have a pointer file, sorted."""
+    others = [path.stem.removeprefix("current-") for path in folder.glob("current-*.json")]
+    return sorted([*others, *([MAIN] if (folder / POINTER).exists() else [])])
 
-    previous: Served | None = None
 
-
-def current(online: Path) -> Current | None:
-    """What `online` serves now; None if nothing was ever switched on.
+def read_pointer(folder: Path, branch: str) -> Current | None:
+    """What a branch points to; None if nothing was ever switched on.
 
     Raises:
         CorruptLakeError: the pointer file is no pointer.
     """
+    path = pointer_path(folder, branch)
     try:
-        told = json.loads((online / POINTER).read_bytes())
-        before = told["previous"]
-        return Current(told["version"], told["commit"], Served(**before) if before else None)
+        return pointer_from(path.read_bytes(), str(path))
     except FileNotFoundError:
         return None
+
+
+def pointer_from(told: bytes, where: str) -> Current:
+    """A pointer from its JSON. One of before there was `published` was switched by publications only.
+
+    Raises:
+        CorruptLakeError: it is none; `where` it lies is said.
+    """
+    try:
+        said: dict[str, Any] = json.loads(told)
+        before = said["previous"]
+        was = Served(before["version"], before["commit"]) if before else None
+        return Current(said["version"], said["commit"], was, said.get("published", said["version"]))
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptLakeError(
-            f"{online / POINTER} does not say which online version is served",
+            f"{where} does not say which online version is served",
             hint="switch to a version again: `dfp publish` or the next run does it",
-            path=str(online / POINTER),
+            path=where,
             expected="version, commit, previous",
             actual=repr(error),
         ) from error
 
 
-def switch(online: Path, version: str, commit: str) -> Current:
-    """Serve `version` from now on, in the name of lake commit `commit`. Doing it again changes nothing.
-
-    Raises:
-        NotFoundError: no such version was materialized. InvalidNameError: `version` cannot name one.
-    """
-    version_file(online, version)
-    before = current(online)
-    if before and (before.version, before.commit) == (version, commit):
-        return before
-    if before and before.version == version:  # the same vectors under a newer commit: the way back stays
-        after = Current(version, commit, before.previous)
-    else:
-        after = Current(version, commit, Served(before.version, before.commit) if before else None)
-    _write(online, after)
-    return after
+def pointer_bytes(pointer: Current) -> bytes:
+    """A pointer as JSON."""
+    return json.dumps(asdict(pointer), sort_keys=True).encode() + b"\n"
 
 
-def rollback(online: Path) -> Current:
-    """Serve what was served before the last switch; a second call goes forward again.
-
-    Raises:
-        NotFoundError: nothing was served before, or its version is gone.
-    """
-    now = current(online)
-    if now is None or now.previous is None:
-        raise NotFoundError(f"{online} served nothing before", hint="switch to a version by name", folder=str(online))
-    return switch(online, now.previous.version, now.previous.commit)
+def write_pointer(folder: Path, branch: str, pointer: Current) -> None:
+    """Replace the pointer file of a branch whole, durably."""
+    with appearing(pointer_path(folder, branch)) as part:
+        part.write_bytes(pointer_bytes(pointer))
 
 
-def prune(online: Path, *, before: datetime, keep: Collection[str] = ()) -> list[str]:
-    """Remove versions last written before that moment, and what killed writers left; returns the versions' names.
-
-    The version being served, the one before it and those of `keep` stay, as do young ones: a run may be about to
-    publish them.
-
-    Args:
-        before: with a time zone.
-    """
-    now = current(online)
-    kept = {*keep, *((now.version,) if now else ()), *((now.previous.version,) if now and now.previous else ())}
-    gone = []
-    for path in sorted([*online.glob("*.db"), *online.glob(".*.part*")]):
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        if path.stem not in kept and written < before:
-            path.unlink(missing_ok=True)
-            gone += [path.stem] if path.suffix == ".db" else []
-    return gone
-
-
-def version_path(online: Path, version: str) -> Path:
-    """Where a version of that name lies, whether it is there or not. Raises InvalidNameError."""
-    return online / f"{checked_version(version)}.db"
-
-
-def version_file(online: Path, version: str | None = None) -> Path:
-    """The file of `version`, or of the version being served. Raises NotFoundError."""
-    if version is None:
-        now = current(online)
-        if now is None:
-            raise NotFoundError(
-                f"{online} serves no version yet", hint="publish a run, or switch to a version", folder=str(online)
-            )
-        version = now.version
-    found = version_path(online, version)
-    if not found.is_file():
-        there = ", ".join(sorted(path.stem for path in online.glob("*.db"))) or "none"
-        raise NotFoundError(
-            f"no online version {version!r} in {online}",
-            hint=f"materialize it first; there is: {there}",
-            folder=str(online),
-            version=version,
-        )
-    return found
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else of this machine changes pointers of `folder` meanwhile; ends with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def checked_version(version: str) -> str:
@@ -157,11 +118,6 @@ def appearing(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _write(online: Path, pointer: Current) -> None:
-    with appearing(online / POINTER) as part:
-        part.write_text(json.dumps(asdict(pointer), sort_keys=True) + "\n")
 
 
 def _sync(path: Path) -> None:

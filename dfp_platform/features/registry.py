@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dfp_platform.features.repository import PROJECT, definitions, import_feast
@@ -16,13 +15,18 @@ if TYPE_CHECKING:
 REGISTRY = "features/registry/registry.pb"
 """Where a branch keeps what was applied on it."""
 
+CODE_VERSION = "2"
+"""Version of what `apply` makes of a table; another one is applied anew."""
+
 _OF_THE_MOMENT = frozenset(
     {"created_timestamp", "last_updated_timestamp", "last_updated", "version_id", "project_uuid"}
 )
 """Fields that differ between two applications of equal definitions."""
 
-_NOT_DEFINED = frozenset({"infra", "feature_view_version_history", "materialization_intervals"})
-"""Fields that tell what was done with the definitions, not what they are: the lake's history tells that."""
+_NOT_DEFINED = frozenset(
+    {"infra", "feature_view_version_history", "materialization_intervals", "state", "project_metadata"}
+)
+"""Fields that tell what was done with the definitions, or by which way of Feast, not what they are."""
 
 
 def apply(lake: Lake, ref: str, *, features: Sequence[str] | None = None) -> bytes:
@@ -49,35 +53,36 @@ def canonical(registry: Any) -> bytes:
     return kept.SerializeToString(deterministic=True)
 
 
-def open_store(lake: Lake, ref: str, *, online: Path | None = None, version: str | None = None) -> FeatureStore:
+def open_store(lake: Lake, ref: str, *, online: Mapping[str, Any] | None = None) -> FeatureStore:
     """A Feast store whose registry and tables are those of the commit that `ref` names now.
 
     Args:
-        online: the folder of online versions; without it the store reads offline only.
-        version: the online version to read; the one being served unless given.
+        online: the online store's part of ``feature_store.yaml``; without it the store reads offline only.
     Raises:
-        NotFoundError: no registry at `ref`, or no such online version.
+        NotFoundError: no registry at `ref`.
     """
-    from dfp_platform.features.pointer import version_file
-
     commit = lake.resolve(ref)
-    found = None if online is None else version_file(online, version)
-    return store_from(lake.read(commit, REGISTRY), lake_uri=lake.uri, ref=commit, online=found)
+    return store_from(lake.read(commit, REGISTRY), lake_uri=lake.uri, ref=commit, online=online)
 
 
-def store_from(registry: bytes, *, lake_uri: str, ref: str, online: Path | None) -> FeatureStore:
-    """A Feast store over registry bytes held in memory, the lake at `ref`, and one SQLite file if `online` names it."""
+def store_from(registry: bytes, *, lake_uri: str, ref: str, online: Mapping[str, Any] | None) -> FeatureStore:
+    """A Feast store over registry bytes held in memory, the lake at `ref`, and the online store that is configured."""
     feast = import_feast()
     config = feast.RepoConfig(
         project=PROJECT,
         registry={"registry_store_type": _REGISTRY_STORE, "path": "", "content": registry, "cache_ttl_seconds": 0},
         offline_store={"type": _OFFLINE_STORE, "lake": lake_uri, "ref": ref},
-        online_store=None if online is None else {"type": "sqlite", "path": str(online)},
+        online_store=None if online is None else dict(online),
+        provider=_VERSIONED_PROVIDER if online and online["type"] == VERSIONED_STORE else "local",
         entity_key_serialization_version=3,
     )
     return feast.FeatureStore(config=config)
 
 
+VERSIONED_STORE = "dfp_platform.features.feast_online.VersionedOnlineStore"
+"""The online store over the keeper's versions, by the name that Feast loads it by."""
+
+_VERSIONED_PROVIDER = "dfp_platform.features.feast_online.VersionedProvider"
 _REGISTRY_STORE = "dfp_platform.features.registry_store.LakeRegistryStore"
 _OFFLINE_STORE = "dfp_platform.features.offline.LakeOfflineStore"
 
@@ -85,7 +90,7 @@ _OFFLINE_STORE = "dfp_platform.features.offline.LakeOfflineStore"
 def _settle(message: Any) -> None:
     """Clear what is of the moment in `message` and all beneath it, and sort its lists of messages by their bytes."""
     for field, value in message.ListFields():
-        if field.name in _OF_THE_MOMENT | _NOT_DEFINED:
+        if field.name in _OF_THE_MOMENT | _NOT_DEFINED or _is_said_by_chance(field.name, value):
             message.ClearField(field.name)
         elif field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
@@ -95,3 +100,8 @@ def _settle(message: Any) -> None:
             value.sort(key=lambda item: item.SerializeToString(deterministic=True))
         else:
             _settle(value)
+
+
+def _is_said_by_chance(name: str, value: Any) -> bool:
+    """Feast names the class of its own sources when they are applied first, and leaves it out the next time."""
+    return name == "data_source_class_type" and value.startswith("feast.")

@@ -1,0 +1,77 @@
+"""A real Redis for tests: on a free port of this machine, without persistence, ended by its process."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+NEEDS_REDIS = pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="redis-server is not installed (Debian: apt install redis-server)"
+)
+
+
+@dataclass(slots=True)
+class RedisServer:
+    """A running server; `stop` and `start` let a test take it away and bring it back, empty, on the same port."""
+
+    folder: Path
+    port: int
+    options: Sequence[str] = ()
+    url: str = ""
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        log = (self.folder / "redis.log").open("ab")
+        told = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(
+            ["redis-server", *told, "--dir", str(self.folder), *self.options], stdout=log, stderr=log
+        )
+        log.close()
+        self._wait()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=20)
+            self.process = None
+
+    def _wait(self) -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            assert self.process is not None
+            assert self.process.poll() is None, (self.folder / "redis.log").read_text()
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise TimeoutError("redis-server did not listen within 20 s")
+
+
+@contextmanager
+def redis_server(folder: Path, *options: str, password: str = "") -> Iterator[RedisServer]:
+    """A server that lasts as long as the block; `options` go to `redis-server` as they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    login = f":{password}@" if password else ""
+    told = (*options, "--requirepass", password) if password else options
+    port = free_port()
+    server = RedisServer(folder, port, told, f"redis://{login}127.0.0.1:{port}/0")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
