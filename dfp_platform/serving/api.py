@@ -1,157 +1,164 @@
-"""The inference API: scores of raw apps by the published model, each answer named by the lake commit it came from."""
+"""The inference API of apps: scores by the published model, each with an id by which it is traced to raw bytes."""
 
 from __future__ import annotations
 
-from hmac import compare_digest
-from typing import TYPE_CHECKING, Annotated, Any
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
-from pydantic import BaseModel, Field
+import orjson
+from fastapi import FastAPI, HTTPException, Request, Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
-from dfp_platform.errors import DfpError, InputError, PermanentError
-from dfp_platform.serving.loaded import ServedModel
+from dfp_platform.errors import DfpError, NotFoundError, TransientError, UnreachableError
+from dfp_platform.serving.answering import AppService
+from dfp_platform.serving.prediction_log import PredictionLog
+from dfp_platform.serving.questions import Answer, BadQuestionError, parsed, question_schema
+from dfp_platform.serving.service import REFUSALS, Parts, Refused, body_of, create_service
 
-if TYPE_CHECKING:
-    from dfp_platform.lake import Lake
+logger = logging.getLogger(__name__)
 
-MOST_APPS = 1_024
-"""Apps in one request at most."""
-
-_THIS_MACHINE = ("127.0.0.1", "::1")
-
-
-class App(BaseModel):
-    """One app: its hash, and raw values by landed column name; a feature that is left out is unknown."""
-
-    sha256: str
-    features: dict[str, float]
-
-
-class Question(BaseModel):
-    """Apps to score."""
-
-    apps: Annotated[list[App], Field(min_length=1, max_length=MOST_APPS)]
+_JSON = "application/json"
+_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
 
-class Score(BaseModel):
-    """What the model says of one app.
-
-    `score` lies within 0 and 1, more is more suspicious; `malware` tells whether it raises an alarm; the error tells
-    how far the app is from those of the training.
-    """
-
-    sha256: str
-    score: float
-    malware: bool
-    reconstruction_error: float
-
-
-class Answer(BaseModel):
-    """Scores in the order of the question, and what they come from."""
-
-    scores: list[Score]
-    threshold: float
-    lake_commit: str
-
-
-class Reloaded(BaseModel):
-    """What a reload came to: the commit of the lake whose model answers now, and whether that is another one."""
+class ModelCard(BaseModel):
+    """The model that answers: where it comes from, and the card of its export."""
 
     lake_commit: str
-    changed: bool
+    version: str
+    content: str
+    shadow: str | None
+    card: dict[str, Any]
 
 
-def create_api(lake: Lake, ref: str, *, token: str = "") -> FastAPI:
-    """The API over the published model at a ref; `POST /admin/reload` takes the one that stands there by then.
+_PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **REFUSALS,
+    404: {"model": Refused, "description": "No features are served for any of the apps."},
+    408: {"model": Refused, "description": "The body did not arrive in time."},
+    413: {"model": Refused, "description": "The body is too large."},
+    415: {"model": Refused, "description": "The body is no JSON."},
+    422: {"description": "Something in the body is wrong; `loc` names the field."},
+    500: {"model": Refused, "description": "Something in the service is broken; its log tells what."},
+    503: {"model": Refused, "description": "No model is published yet, or features cannot be read now."},
+}
+
+
+def create_api(service: AppService, *, token: str = "", metrics_token: str = "") -> FastAPI:
+    """The API over a service; `POST /admin/reload` takes the model that is published by then.
 
     Args:
-        token: what that wants as bearer token; empty: only this machine may ask for it.
-    Raises:
-        NotFoundError: no model is published there. CorruptLakeError: it does not answer.
+        token: what requests show as bearer token; empty: only this machine may ask.
+        metrics_token: what opens `/metrics` too, and nothing else; empty: nothing.
     """
-    served = ServedModel(lake, ref)
-    api = FastAPI(title="dfp", description=__doc__ or "")
+    metrics = service.metrics
+    api = create_service(
+        "dfp: apps",
+        __doc__ or "",
+        Parts(service.ready, service.reload),
+        token=token,
+        metrics_token=metrics_token,
+        metrics=metrics,
+        hot={"/predict": partial(answered, service)},
+    )
+    if service.log is not None:
+        metrics.add_figures(log_figures(service.log))
 
-    @api.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Alive, with a model loaded."""
-        return {"status": "ok"}
+    api.openapi = partial(_described, api, api.openapi, service)
 
-    @api.get("/model")
-    def model() -> dict[str, Any]:
-        """The card of the model that answers."""
-        now = served.current
-        return {"lake_commit": now.commit, **now.card.model_dump(mode="json")}
-
-    @api.post("/predict")
-    def predict(question: Question) -> Answer:
-        """Scores of apps given by raw feature values."""
-        now = served.current
+    @api.get(
+        "/model",
+        summary="Which model answers",
+        tags=["answers"],
+        responses={**REFUSALS, 503: {"model": Refused, "description": "No model is published yet."}},
+    )
+    async def model() -> ModelCard:
+        """The model that answers: its version, the commit of the lake it was read at, its features, its threshold."""
         try:
-            rows = feature_rows(question.apps, now.card.features)
-        except InputError as error:
-            raise HTTPException(status_code=422, detail=str(error)) from error
-        told = now.runtime.answer(rows)
-        columns = (told.scores.tolist(), now.runtime.label(told.scores).tolist(), told.known_errors.tolist())
-        answers = [
-            Score(sha256=app.sha256, score=score, malware=bool(label), reconstruction_error=error)
-            for app, score, label, error in zip(question.apps, *columns, strict=True)
-        ]
-        return Answer(scores=answers, threshold=now.card.threshold, lake_commit=now.commit)
+            now, shadow = service.answering()
+        except UnreachableError as error:
+            raise HTTPException(503, str(error)) from error
+        content = now.told["model"]["content"]
+        card = now.loaded.card.model_dump(mode="json")
+        beside = shadow.by.version if shadow else None
+        return ModelCard(lake_commit=now.by.commit, version=now.by.version, content=content, shadow=beside, card=card)
 
-    _add_reload(api, served, token)
+    @api.post("/predict", summary="Score apps", tags=["answers"], response_model=Answer, responses=_PREDICT_RESPONSES)
+    async def predict(request: Request) -> Response:
+        """Scores of apps, by id or by raw feature values.
+
+        In a batch an app that is not known has no score and says so; if none is known, the answer is 404.
+        """
+        return await answered(service, request)
+
     return api
 
 
-def _add_reload(api: FastAPI, served: ServedModel, token: str) -> None:
-    @api.post("/admin/reload")
-    def reload(request: Request) -> Reloaded:
-        """Answer with the model that is published now. If that cannot be loaded, the old one goes on answering."""
-        status = refusal(
-            request.headers.get("authorization", ""), request.client.host if request.client else "", token=token
-        )
-        if status:
-            raise HTTPException(status_code=status, detail="this needs the bearer token DFP_SERVING_TOKEN")
-        try:
-            changed = served.reload()
-        except DfpError as error:
-            code = 409 if isinstance(error, PermanentError) else 503
-            raise HTTPException(status_code=code, detail=f"the model before goes on answering: {error}") from error
-        return Reloaded(lake_commit=served.current.commit, changed=changed)
+async def answered(service: AppService, request: Request) -> Response:
+    """The response to a question; it says what is wrong with one that cannot be answered."""
+    begun: float = request.scope.get("dfp.begun", time.perf_counter())
+    name = request_id(request.headers.get("x-request-id", ""))
+    try:
+        question = parsed(await body_of(request, service.limits), most_apps=service.limits.apps)
+        told = await service.answer(question, begun=begun, request=name)
+    except BadQuestionError as error:
+        return _json(422, {"detail": [fault.plain() for fault in error.faults]}, name)
+    except HTTPException as error:
+        return _json(error.status_code, {"detail": error.detail}, name)
+    except DfpError as error:
+        service.metrics.failures.labels(type(error).__name__).inc()
+        status = 404 if isinstance(error, NotFoundError) else 503 if isinstance(error, TransientError) else 500
+        return _json(status, {"detail": str(error)}, name)
+    except ClientDisconnect:
+        raise
+    except Exception as error:
+        logger.exception("request %s could not be answered", name)
+        service.metrics.failures.labels(type(error).__name__).inc()
+        return _json(500, {"detail": f"request {name} could not be answered; the service's log tells why"}, name)
+    return _json(200, told, name)
 
 
-def refusal(shown: str, host: str, *, token: str) -> int:
-    """The status by which an administrator's request is refused; 0: it may.
-
-    Args:
-        shown: its header `Authorization`.
-        host: address it came from.
-        token: the bearer token it has to show; empty: it has to come from this machine.
-    """
-    if token:
-        sent = shown.encode("latin-1")  # as the server decoded what came
-        return 0 if compare_digest(sent, f"Bearer {token}".encode()) else 401
-    return 0 if host in _THIS_MACHINE else 403
+def _json(status: int, told: object, request: str) -> Response:
+    response = Response(orjson.dumps(told), status, media_type=_JSON)
+    response.headers["x-request-id"] = request
+    if status == 503:
+        response.headers["retry-after"] = "1"
+    return response
 
 
-def feature_rows(apps: list[App], names: tuple[str, ...]) -> Any:
-    """Raw values as the model takes them, float32 of shape ``(apps, features)``; NaN where an app says nothing.
+def _described(api: FastAPI, describe: Callable[[], dict[str, Any]], service: AppService) -> dict[str, Any]:
+    """The OpenAPI description, with what may be asked of the model that answers now."""
+    described = describe()
+    try:
+        features = service.answering()[0].by.features
+    except UnreachableError:
+        features = ()
+    content = {_JSON: {"schema": question_schema(features, most_apps=service.limits.apps)}}
+    described["paths"]["/predict"]["post"]["requestBody"] = {"required": True, "content": content}
+    return described
 
-    Raises:
-        InputError: an app names a feature that the model does not know.
-    """
-    import numpy as np
 
-    place = {name: column for column, name in enumerate(names)}
-    rows = np.full((len(apps), len(names)), np.nan, dtype=np.float32)
-    for row, app in enumerate(apps):
-        unknown = sorted(set(app.features) - place.keys())
-        if unknown:
-            raise InputError(
-                f"app {app.sha256[:12]} has a feature the model does not know: {unknown[0]}",
-                hint="GET /model lists the features",
-                column=unknown[0],
-            )
-        for name, value in app.features.items():
-            rows[row, place[name]] = value
-    return rows
+def log_figures(log: PredictionLog) -> Callable[[], Mapping[str, tuple[str, str, float]]]:
+    """What became of logged predictions, as `metrics.Metrics.add_figures` takes it."""
+
+    def figures() -> Mapping[str, tuple[str, str, float]]:
+        now = log.counts
+        return {
+            "dfp_predictions_spooled": ("counter", "Predictions in a file of this machine.", now.spooled),
+            "dfp_predictions_committed": ("counter", "Predictions brought into the lake.", now.committed),
+            "dfp_predictions_dropped": ("counter", "Predictions that are in no file.", now.dropped),
+            "dfp_prediction_log_failures": ("counter", "Tries to reach the lake that failed.", now.failures),
+            "dfp_predictions_pending": ("gauge", "Predictions that wait for the lake.", now.pending),
+        }
+
+    return figures
+
+
+def request_id(given: str) -> str:
+    """The caller's id of its request if it can be one, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

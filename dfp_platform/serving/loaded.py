@@ -1,79 +1,135 @@
-"""The model that a service answers with: loaded whole and tried before it takes the place of the one before."""
+"""The models that a service answers with: loaded whole and tried before they take the place of those before."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfp_platform.errors import CorruptLakeError, DfpError
+from dfp_platform.errors import CorruptLakeError, DfpError, NotFoundError, UnreachableError
 from dfp_platform.mobile.artifact import MobileArtifact
 from dfp_platform.mobile.interface import EXPORTERS, Runtime
-from dfp_platform.serving.champion import CHAMPION, champion
+from dfp_platform.serving.published import MODEL, Alias, PublishedModel, published
 
 if TYPE_CHECKING:
     from dfp_platform.lake import Lake
     from dfp_platform.mobile.artifact import MobileCard
     from dfp_platform.schemas import CommitId
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """One artifact, ready to answer; `commit` is the state of the lake it was read at."""
+    """One published version, ready to answer. `digest` is that of its files."""
 
-    commit: CommitId
+    model: PublishedModel
+    digest: str
     card: MobileCard
     runtime: Runtime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """What answers at one state of the lake: the model, and the challenger that answers beside it unseen, if any."""
+
+    head: CommitId
+    model: Loaded
+    shadow: Loaded | None = None
 
 
 class ServedModel:
     """What a service answers with, at the head of one ref. Loading is one thread's at a time; reading never waits."""
 
-    def __init__(self, lake: Lake, ref: str) -> None:
-        """Load it. Raises NotFoundError: no model is published there. CorruptLakeError: it does not answer."""
-        self._lake, self._ref = lake, ref
+    def __init__(
+        self, lake: Lake, ref: str, *, model: str = MODEL, alias: Alias = "latest", shadow: bool = False
+    ) -> None:
+        """Load it; where nothing is published yet, `standing` stays None until a `reload` finds something.
+
+        Args:
+            model: noun of `models/`.
+            alias: which version of it answers.
+            shadow: whether the challenger answers beside it.
+        Raises:
+            CorruptLakeError: it does not answer. TransientError: the lake did not answer.
+        """
+        self._lake, self._ref, self._model, self._alias, self._shadow = lake, ref, model, alias, shadow
         self._loading = threading.Lock()
-        self.current = load(lake, lake.resolve(ref))
+        self.standing: Standing | None = None
+        try:
+            self.reload()
+        except NotFoundError as error:
+            logger.warning("no model to answer with yet: %s", error)
+
+    @property
+    def current(self) -> Standing:
+        """What answers now. Raises UnreachableError: nothing is published yet."""
+        if self.standing is None:
+            raise UnreachableError(
+                f"no model is published at {self._ref} yet", hint="publish one: dfp demo, or dfp run", address=self._ref
+            )
+        return self.standing
 
     def reload(self) -> bool:
-        """Take what stands at the ref now; return whether that is another commit. On any error the old one stays.
+        """Take what the alias names now; return whether another model answers. On any error the old one stays.
 
         Raises:
-            NotFoundError, CorruptLakeError: as when it was made. TransientError: the lake did not answer.
+            NotFoundError: nothing is published there. CorruptLakeError: it does not answer.
+            TransientError: the lake did not answer.
         """
         with self._loading:
-            commit = self._lake.resolve(self._ref)
-            if commit == self.current.commit:
+            head, before = self._lake.resolve(self._ref), self.standing
+            if before is not None and head == before.head:
                 return False
-            self.current = load(self._lake, commit)
-            return True
+            model = self._load(head, self._alias, before.model if before else None)
+            self.standing = Standing(head, model, self._challenger(head, before))
+            return before is None or model.digest != before.model.digest
+
+    def _load(self, head: CommitId, alias: Alias, before: Loaded | None) -> Loaded:
+        found = published(self._lake, head, self._model, alias)
+        if before is not None and before.digest == found.digest:
+            return replace(before, model=found)
+        return load(found)
+
+    def _challenger(self, head: CommitId, before: Standing | None) -> Loaded | None:
+        """The challenger, if it is wanted and there is one that answers; it never keeps the model from answering."""
+        if not self._shadow:
+            return None
+        try:
+            return self._load(head, "challenger", before.shadow if before else None)
+        except NotFoundError:
+            return None
+        except DfpError as error:
+            logger.warning("the challenger does not answer beside the model: %s", error)
+            return None
 
 
-def load(lake: Lake, commit: CommitId) -> Loaded:
-    """The artifact at a commit, once it has answered one app with finite numbers.
+def load(model: PublishedModel) -> Loaded:
+    """A published version, once it has answered one app with finite numbers.
 
     Raises:
-        NotFoundError: none is there. CorruptLakeError: its files are no model, or it answers no numbers.
+        CorruptLakeError: its files are no model, or it answers no numbers.
     """
     try:
-        artifact = MobileArtifact.from_files(champion(lake, commit))
+        artifact = MobileArtifact.from_files(model.files)
         runtime = EXPORTERS[artifact.card.exporter].load(artifact)
         told = runtime.answer(np.zeros((1, len(artifact.card.features)), dtype=np.float32))
     except DfpError:
         raise
     except Exception as error:  # whatever a runtime makes of a model that is none
-        raise _useless(f"cannot be loaded: {error}", commit) from error
+        raise _useless(f"cannot be loaded: {error}", model) from error
     if not (np.isfinite(told.scores).all() and np.isfinite(told.known_errors).all()):
-        raise _useless("answers what is no number", commit)
-    return Loaded(commit, artifact.card, runtime)
+        raise _useless("answers what is no number", model)
+    return Loaded(model, model.digest, artifact.card, runtime)
 
 
-def _useless(why: str, commit: CommitId) -> CorruptLakeError:
+def _useless(why: str, model: PublishedModel) -> CorruptLakeError:
     return CorruptLakeError(
-        f"the model {CHAMPION} of {commit[:12]} {why}",
-        hint="look what wrote it: dfp lake show main mobile/autoencoder_onnx/card.json",
-        path=CHAMPION,
-        commit=commit,
+        f"the model {model.path} of {model.commit[:12]} {why}",
+        hint=f"look what wrote it: dfp lake show {model.commit[:12]} {model.path}/card.json",
+        path=model.path,
+        commit=model.commit,
     )

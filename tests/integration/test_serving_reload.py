@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from dfp_platform.errors import UnreachableError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
-from dfp_platform.mobile.interface import EXPORTERS
-from dfp_platform.models.data import TrainingData
-from dfp_platform.models.training import train
 from dfp_platform.publishing.promotions import reload_services
 from dfp_platform.serving.api import create_api
-from dfp_platform.serving.champion import CHAMPION
+from dfp_platform.serving.service import follow
 from dfp_platform.settings import Settings
-from tests.apps import tiny_table
-from tests.configured import tiny
+from tests.redis_server import free_port
+from tests.serving_api import AWAY, HERE, ONE_APP, client, listening, publish, question, service, tiny_artifact
 
 pytestmark = pytest.mark.xdist_group("serving")  # one worker exports the model
 
 TOKEN = "a sécret of the test"
-AWAY = ("10.0.0.9", 4_000)
-HERE = ("127.0.0.1", 4_000)
-ONE_APP = {"apps": [{"sha256": "0" * 64, "features": {}}]}
 
 
 @pytest.fixture(scope="module")
 def artifacts() -> list[MobileArtifact]:
     """Two models that differ by their thresholds."""
-    trained = train(TrainingData.from_arrow(tiny_table()), tiny("ae_small", "training.epochs=1"), progress=False)
-    one = EXPORTERS["onnx"].export(trained.files)
+    one = tiny_artifact()
     return [one, replace(one, card=one.card.model_copy(update={"threshold": 0.25}))]
 
 
@@ -52,37 +42,19 @@ def lake(tmp_path: Path, artifacts: list[MobileArtifact]) -> Lake:
     return made
 
 
-def publish(lake: Lake, files: dict[str, bytes]) -> str:
-    return lake.commit("main", {f"{CHAMPION}/{name}": data for name, data in files.items()}, message="a model")
-
-
 def one_feature_less(card: bytes) -> bytes:
     told = MobileCard.from_json(card)
     return told.model_copy(update={"features": told.features[1:]}).to_json()
 
 
-class Client:
-    """Asks the API without a socket, as if from `host`."""
-
-    def __init__(self, lake: Any, *, token: str = "", host: tuple[str, int] = HERE) -> None:
-        self.transport = httpx.ASGITransport(app=create_api(lake, "main", token=token), client=host)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        async def asked() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self.transport, base_url="http://service") as client:
-                return await client.post(path, **options)
-
-        return asyncio.run(asked())
-
-
 def test_it_takes_the_model_that_is_published_by_then(lake: Lake, artifacts: list[MobileArtifact]) -> None:
-    service = Client(lake)
-    before = service.post("/predict", json=ONE_APP).json()
-    assert service.post("/admin/reload").json() == {"lake_commit": before["lake_commit"], "changed": False}
+    api = client(lake)
+    before = api.post("/predict", json=ONE_APP).json()
+    assert api.post("/admin/reload").json() == {"lake_commit": before["lake_commit"], "changed": False}
     head = publish(lake, artifacts[1].files)
-    assert service.post("/predict", json=ONE_APP).json() == before, "nothing changes by itself"
-    assert service.post("/admin/reload").json() == {"lake_commit": head, "changed": True}
-    after = service.post("/predict", json=ONE_APP).json()
+    assert api.post("/predict", json=ONE_APP).json() == before, "nothing changes by itself"
+    assert api.post("/admin/reload").json() == {"lake_commit": head, "changed": True}
+    after = api.post("/predict", json=ONE_APP).json()
     assert (after["lake_commit"], after["threshold"]) == (head, 0.25)
     assert before["threshold"] == artifacts[0].card.threshold != 0.25
 
@@ -102,15 +74,15 @@ def test_it_takes_the_model_that_is_published_by_then(lake: Lake, artifacts: lis
 def test_a_model_that_is_none_is_refused_and_the_one_before_goes_on(
     lake: Lake, artifacts: list[MobileArtifact], broken: Callable[[dict[str, bytes]], dict[str, bytes]]
 ) -> None:
-    service = Client(lake)
-    before = service.post("/predict", json=ONE_APP).json()
+    api = client(lake)
+    before = api.post("/predict", json=ONE_APP).json()
     publish(lake, broken({**artifacts[1].files}))
-    refused = service.post("/admin/reload")
+    refused = api.post("/admin/reload")
     assert refused.status_code == 409
     assert "goes on answering" in refused.json()["detail"]
-    assert service.post("/predict", json=ONE_APP).json() == before
+    assert api.post("/predict", json=ONE_APP).json() == before
     head = publish(lake, {"second.onnx": None, **artifacts[1].files})
-    assert service.post("/admin/reload").json()["lake_commit"] == head, "a mended one is taken"
+    assert api.post("/admin/reload").json()["lake_commit"] == head, "a mended one is taken"
 
 
 class Distant:
@@ -127,10 +99,10 @@ class Distant:
 
 def test_a_lake_that_does_not_answer_is_a_503_and_the_model_goes_on(lake: Lake) -> None:
     distant = Distant(lake)
-    service = Client(distant)
+    api = client(distant)
     distant.answers = False
-    refused = service.post("/admin/reload")
-    assert (refused.status_code, service.post("/predict", json=ONE_APP).status_code) == (503, 200)
+    refused = api.post("/admin/reload")
+    assert (refused.status_code, api.post("/predict", json=ONE_APP).status_code) == (503, 200)
     assert "the lake does not answer" in refused.json()["detail"]
 
 
@@ -150,25 +122,80 @@ def test_a_lake_that_does_not_answer_is_a_503_and_the_model_goes_on(lake: Lake) 
 )
 def test_who_may_ask(lake: Lake, token: str, shown: str, host: tuple[str, int], status: int) -> None:
     headers = {b"Authorization": shown.encode()} if shown else {}
-    assert Client(lake, token=token, host=host).post("/admin/reload", headers=headers).status_code == status
+    assert client(lake, token=token, host=host).post("/admin/reload", headers=headers).status_code == status
+
+
+def test_all_but_probes_and_the_description_want_the_token(lake: Lake) -> None:
+    api = client(lake, token=TOKEN)
+    asked = [("GET", "/model"), ("GET", "/metrics"), ("POST", "/predict"), ("GET", "/nowhere")]
+    assert {path: api.ask(method, path).status_code for method, path in asked} == {path: 401 for _, path in asked}
+    assert [api.get(path).status_code for path in ("/healthz", "/readyz", "/openapi.json", "/docs")] == [200] * 4
+
+
+def test_an_equal_model_at_another_commit_is_no_change(lake: Lake) -> None:
+    api = client(lake)
+    lake.commit("main", {"elsewhere/file": b"1"}, message="something else")
+    assert api.post("/admin/reload").json() == {"lake_commit": lake.resolve("main"), "changed": False}
+
+
+def test_it_may_look_for_another_model_by_itself_and_goes_on_looking_whatever_happens(
+    lake: Lake, artifacts: list[MobileArtifact]
+) -> None:
+    answering, stop, looked, failed = service(lake), threading.Event(), threading.Event(), threading.Event()
+
+    def reload() -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("whatever a lake may raise")
+        answering.reload()
+        looked.set()
+
+    thread = follow(reload, 0.01, stop)
+    head = publish(lake, artifacts[1].files)
+    looked.clear()
+    assert looked.wait(20)
+    stop.set()
+    thread.join(20)
+    assert answering.served.current.head == head
+
+
+def test_reloads_under_load_drop_no_request(lake: Lake, artifacts: list[MobileArtifact]) -> None:
+    answers: list[tuple[int, float]] = []
+    done = threading.Event()
+
+    def ask(address: str) -> None:
+        with httpx.Client(base_url=address, headers={b"Authorization": f"Bearer {TOKEN}".encode()}) as one:
+            while not done.is_set():
+                answer = one.post("/predict", json=asked)
+                answers.append((answer.status_code, answer.json()["threshold"]))
+
+    asked = question([0, 1])
+    with serving(lake) as address:
+        askers = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        for turn in range(12):
+            publish(lake, artifacts[(turn + 1) % 2].files)
+            reload_services(lake, "main", at(address, token=TOKEN))
+        publish(lake, {"model.onnx": b"no model"})
+        reload_services(lake, "main", at(address, token=TOKEN))
+        done.set()
+        for asker in askers:
+            asker.join(20)
+    thresholds = {threshold for _, threshold in answers}
+    assert {status for status, _ in answers} == {200}
+    assert thresholds == {artifact.card.threshold for artifact in artifacts}, "both have answered"
 
 
 # -- the promotion ---------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def serving(lake: Lake, *, token: str = "") -> Iterator[str]:
-    """A service on a free port of this machine; its address."""
-    config = uvicorn.Config(create_api(lake, "main", token=token), host="127.0.0.1", port=0, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=20)
+def serving(lake: Lake) -> AbstractContextManager[str]:
+    return listening(create_api(service(lake), token=TOKEN))
+
+
+def model_at(address: str) -> dict[str, Any]:
+    return httpx.get(f"{address}/model", headers={b"Authorization": f"Bearer {TOKEN}".encode()}).json()
 
 
 def at(*addresses: str, token: str | None = None) -> Settings:
@@ -176,21 +203,21 @@ def at(*addresses: str, token: str | None = None) -> Settings:
 
 
 def test_a_promotion_has_every_service_load_it(lake: Lake, artifacts: list[MobileArtifact]) -> None:
-    services: list[AbstractContextManager[str]] = [serving(lake, token=TOKEN) for _ in range(2)]
+    services: list[AbstractContextManager[str]] = [serving(lake) for _ in range(2)]
     with services[0] as one, services[1] as other:
         head = publish(lake, artifacts[1].files)
         reload_services(lake, "main", at(one, f"{other}/", token=TOKEN))
-        assert [httpx.get(f"{each}/model").json()["lake_commit"] for each in (one, other)] == [head, head]
+        assert [model_at(each)["lake_commit"] for each in (one, other)] == [head, head]
 
 
 def test_a_service_that_is_not_there_is_a_warning_and_keeps_the_others_from_nothing(
-    lake: Lake, artifacts: list[MobileArtifact], free_port: int, caplog: pytest.LogCaptureFixture
+    lake: Lake, artifacts: list[MobileArtifact], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serving(lake, token=TOKEN) as here, caplog.at_level(logging.DEBUG):
+    with serving(lake) as here, caplog.at_level(logging.DEBUG):
         publish(lake, artifacts[1].files)
-        gone = f"http://127.0.0.1:{free_port}"
+        gone = f"http://127.0.0.1:{free_port()}"
         reload_services(lake, "main", at(gone, "no address", here, token=TOKEN))
-        assert httpx.get(f"{here}/model").json()["lake_commit"] == lake.resolve("main")
+        assert model_at(here)["lake_commit"] == lake.resolve("main")
         reload_services(lake, "main", at(here, token="another"))
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [next(name for name in (gone, "no address", here) if name in said) for said in warned] == [
@@ -201,12 +228,3 @@ def test_a_service_that_is_not_there_is_a_warning_and_keeps_the_others_from_noth
     assert "401" in warned[2]
     assert TOKEN not in caplog.text
     assert "another" not in caplog.text
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
