@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfp_platform.errors import UnreachableError
+from dfp_platform.errors import UnreachableError, without_logins
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,8 +51,9 @@ def talking_to(uri: str, *, task: str) -> Iterator[MlflowClient]:
     try:
         yield MlflowClient(tracking_uri=uri)
     except MlflowException as error:
+        clean = without_logins(str(error)) == str(error)  # else a traceback would quote the login of the address
         raise UnreachableError(
             f"MLflow at {uri} did not {task}: {error.message}",
             hint="look whether its database or server is there, then try again",
             address=uri,
-        ) from error
+        ) from (error if clean else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 
@@ -19,14 +19,6 @@ ROW = 19
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One drawing, and the names that belong to its colours (style class and name)."""
-
-    svg: str
-    legend: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Series:
     """One line or layer. `style` is a style class; a missing y is a gap."""
 
@@ -34,6 +26,26 @@ class Series:
     style: str
     points: Sequence[tuple[float, float | None]]
     markers: bool = False
+
+
+Bar = tuple[str, float, str]
+"""Name, length, and the value in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawing, and what it shows.
+
+    Attributes:
+        legend: the names that belong to its colours: style class and name.
+        series: its lines or layers, and `axes` what they lie on; none: it shows `bars`.
+    """
+
+    svg: str
+    legend: tuple[tuple[str, str], ...] = ()
+    series: Sequence[Series] = ()
+    axes: tuple[Axis, Axis] | None = None
+    bars: Sequence[Bar] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ def line_chart(series: Sequence[Series], *, x: Axis, y: Axis, title: str, diagon
         parts.append(_line(frame.across(x.low), frame.up(y.low), frame.across(x.high), frame.up(y.high), "guess"))
     for one in series:
         parts += _series(frame, one)
-    return Chart(_svg(frame, title, parts), tuple((one.style, one.name) for one in series))
+    return Chart(_svg(frame, title, parts), tuple((one.style, one.name) for one in series), series, (x, y))
 
 
 def column_chart(names: Sequence[str], layers: Sequence[Series], *, y: Axis, x_label: str, title: str) -> Chart:
@@ -78,7 +90,7 @@ def column_chart(names: Sequence[str], layers: Sequence[Series], *, y: Axis, x_l
             told = f"{names[index]}: {tall:,.0f} {layer.name}"
             parts.append(_rect(frame.across(position) - width / 2, top, width, bottom - top, layer.style, told))
             floor[index] += tall
-    return Chart(_svg(frame, title, parts), tuple((layer.style, layer.name) for layer in layers))
+    return Chart(_svg(frame, title, parts), tuple((one.style, one.name) for one in layers), layers, (frame.x, y))
 
 
 def histogram(
@@ -98,7 +110,8 @@ def histogram(
     parts.append(_line(at, TOP, at, frame.up(y.low), "threshold"))
     left = x.share(mark[0]) < 0.7
     parts.append(_text(at + (6 if left else -6), TOP - 3, mark[1], "start" if left else "end", "strong"))
-    return Chart(_svg(frame, title, parts), tuple((layer.style, layer.name) for layer in layers))
+    stepped = [replace(one, points=list(zip(edges, (y for _, y in one.points), strict=False))) for one in layers]
+    return Chart(_svg(frame, title, parts), tuple((one.style, one.name) for one in layers), stepped, (x, y))
 
 
 def bar_chart(
@@ -118,7 +131,8 @@ def bar_chart(
             parts.append(
                 _text(min(end + 5, WIDE - 4), y + 12, f"{value:,.1f}", "start" if end < WIDE - 70 else "end", "small")
             )
-    return Chart(_svg(frame, title, parts), tuple(layers))
+    told = [(name, values[0], f"{values[0]:,.1f} {unit}") for name, values in rows]
+    return Chart(_svg(frame, title, parts), tuple(layers), bars=told)
 
 
 def interval_chart(
@@ -140,7 +154,8 @@ def interval_chart(
             low, high, middle = frame.across(interval[0]), frame.across(interval[1]), top + (ROW - 4) / 2
             parts.append(_line(low, middle, high, middle, "whisker"))
             parts += [_line(end, middle - 4, end, middle + 4, "whisker") for end in (low, high)]
-    return Chart(_svg(frame, title, parts))
+    known = [(name, value or 0.0, "too few apps" if value is None else f"{value:.3f}") for name, _, value, _ in rows]
+    return Chart(_svg(frame, title, parts), bars=known)
 
 
 def _series(frame: Frame, series: Series) -> Iterable[str]:

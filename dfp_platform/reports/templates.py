@@ -35,7 +35,8 @@ def environment(**filters: Callable[[Any], str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(count=count, time=time, figure=figure, percent=percent, interval=interval, size=size, **filters)
+    shared = {each.__name__: each for each in (count, time, figure, short, percent, interval, size)}
+    made.filters.update(shared | filters)
     return made
 
 
@@ -59,6 +60,11 @@ def figure(value: float | None, digits: int = 3) -> str:
         if nearly < value < 1 and f"{value:.{digits}f}".startswith("1")
         else f"{value:.{digits}f}"
     )
+
+
+def short(value: float | None) -> str:
+    """A figure of whatever size in four digits; a dash for one that is not known."""
+    return "–" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -19,7 +19,7 @@ _POINTS = 200
 
 def loss_plot(history: Sequence[tuple[float, float]]) -> dict[str, str]:
     """Training and calibration loss of each epoch (or boosting round), by file name."""
-    return {"loss.svg": standalone_svg(_loss_chart(history))} if history else {}
+    return {"loss.svg": standalone_svg(loss_chart(history))} if history else {}
 
 
 def detection_plots(
@@ -41,7 +41,8 @@ def detection_plots(
     return {name: standalone_svg(chart) for name, chart in plots.items()}
 
 
-def _loss_chart(history: Sequence[tuple[float, float]]) -> Chart:
+def loss_chart(history: Sequence[tuple[float, float]]) -> Chart:
+    """Training and calibration loss of each epoch (or boosting round), of which there is at least one."""
     epochs = [float(epoch) for epoch in range(1, len(history) + 1)]
     training, calibration = zip(*history, strict=True)
     series = [
