@@ -17,9 +17,10 @@ from dfp_platform.lake.ownership import (
     run_branch,
     transition,
 )
-from dfp_platform.publishing.evidence import CHECKS, Heads, gather, settled_paths
+from dfp_platform.publishing.evidence import Heads, gather, settled_paths
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.resources.dagster_internals import Graph
+from dfp_platform.resources.verdicts import CHECKS
 from dfp_platform.settings import settings
 
 BRANCH_TAG = "lake/branch"

@@ -14,14 +14,15 @@ from typing import cast
 
 import dagster as dg
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import PermanentError, StaleHeadError
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import OWNER_PATH, run_branch
-from dfp_platform.publishing.evidence import Heads, new_verdicts, read_verdict, settled_paths, verdict_path
+from dfp_platform.publishing.evidence import Heads, new_verdicts, settled_paths
 from dfp_platform.publishing.gate import Evidence, Reason
 from dfp_platform.resources.dagster_internals import Graph
-from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.lineage import lineage_at
+from dfp_platform.resources.verdicts import read_verdict, verdict_path
 from dfp_platform.schemas import CommitId, Verdict
 
 MERGED = "merged"

@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from dfp_platform.errors import NotFoundError
+from dfp_platform.catalog import content_at
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import read_ownership
 from dfp_platform.publishing.gate import Evidence
 from dfp_platform.resources.dagster_internals import Graph, evaluations
-from dfp_platform.resources.lake import LakeResource, content_at
+from dfp_platform.resources.lake import LakeResource
+from dfp_platform.resources.verdicts import CHECKS, read_verdict, verdict_path
 from dfp_platform.schemas import CommitId, Difference, Verdict
-
-CHECKS = "checks/"
-"""Where verdicts lie: `checks/<asset>/<check>`."""
 
 _RUN = "_run/"
 
@@ -29,19 +27,6 @@ class Heads:
     run: CommitId
     target: CommitId
     base: CommitId
-
-
-def verdict_path(asset: str, check: str) -> str:
-    """Where the verdict of a check lies."""
-    return f"{CHECKS}{asset}/{check}"
-
-
-def read_verdict(lake: Lake, ref: str, asset: str, check: str) -> Verdict | None:
-    """What a check last said at a ref, if it ever did."""
-    try:
-        return Verdict(**json.loads(lake.read(ref, verdict_path(asset, check))))
-    except NotFoundError:
-        return None
 
 
 def new_verdicts(lake: Lake, ref: str, instance: dg.DagsterInstance, run_id: str) -> dict[str, bytes]:

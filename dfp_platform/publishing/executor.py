@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -29,6 +29,7 @@ from dfp_platform.resources.dagster_internals import (
     steps_by_asset,
 )
 from dfp_platform.resources.dagster_judging import repository_of
+from dfp_platform.resources.kubernetes_access import step_pods
 from dfp_platform.settings import settings
 
 
@@ -99,7 +100,8 @@ class PublishingExecutor(Executor):
             return
         if not outcome.reasons:
             if outcome.commit is None:  # a publication has told it
-                tell_truth(publisher.instance, self._lake, publisher.graph)
+                held = outcome.branch if outcome.target else None
+                tell_truth(publisher.instance, self._lake, publisher.graph, held_back=held)
             yield note(plan_context, _sentence(outcome))
             return
         yield from self._held_back(plan_context, execution_plan, publisher, outcome)
@@ -134,6 +136,8 @@ def _judge_of(plan_context: Any, run_id: str) -> Judge | None:
 def _sentence(outcome: Outcome) -> str:
     if outcome.target is None:
         return f"not published: this run has no target; its results are on {outcome.branch}"
+    if outcome.commit is None:
+        return f"a proposal, on {outcome.branch}: `dfp publish {outcome.run_id}` publishes it to {outcome.target}"
     if not outcome.changed:
         return f"nothing new to publish: {outcome.target} already holds equal content"
     return f"published to {outcome.target} as {outcome.commit}"
@@ -154,3 +158,14 @@ def publishing(inner: dg.ExecutorDefinition, **fixed: Any) -> dg.ExecutorDefinit
         return PublishingExecutor(creation(context), open_lake(settings().lake_uri, create=True))
 
     return publishing_executor
+
+
+EXECUTORS: dict[str, Callable[[], dg.ExecutorDefinition]] = {
+    "in_process": lambda: publishing(dg.in_process_executor),
+    "multiprocess": lambda: publishing(dg.multiprocess_executor),
+    "forkserver": lambda: publishing(
+        dg.multiprocess_executor, start_method={"forkserver": {"preload_modules": ["dfp_platform.definitions"]}}
+    ),
+    "kubernetes": lambda: publishing(step_pods(), enable_owner_references=True),
+}
+"""Where the steps of a run execute, by `Settings.step_process`."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dfp_platform.schemas import Verdict
 
-Kind = Literal["status", "fence", "step", "check", "conflict", "moved-input", "unowned", "busy"]
+Kind = Literal["status", "fence", "step", "check", "conflict", "moved-input", "unowned", "busy", "proposal"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Outcome, Publisher
 from dfp_platform.publishing.reconciler import reconcile
 from dfp_platform.publishing.workers import WORKER_TAG, this_worker
-from dfp_platform.resources.dagster_internals import Graph, failed_steps, project_instance
+from dfp_platform.resources.dagster_internals import Graph, configured_instance, failed_steps, graph_of
 from dfp_platform.resources.dagster_judging import judge_here, repository_in
 from dfp_platform.resources.dagster_launching import launch_here, reexecute_here
 from dfp_platform.resources.dagster_partitions import Span, tags_of
 from dfp_platform.schemas import CommitId
-from dfp_platform.settings import PROJECT_ROOT, settings
+from dfp_platform.settings import settings
 
 DEFINITIONS = "dfp_platform.definitions"
 MAIN_JOB = "main_line"
@@ -113,8 +113,16 @@ def rerun(
     instance: dg.DagsterInstance | None = None,
     module: str = DEFINITIONS,
 ) -> RunOutcome:
-    """Re-execute a run in this process, as it was configured: from its failure, or as a whole; else as `run_job`."""
+    """Re-execute a run in this process, as it was configured: from its failure, or as a whole; else as `run_job`.
+
+    Raises:
+        NotFoundError: no such run. PermanentError: it still runs.
+    """
     with _instance(instance) as recorded:
+        run = recorded.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            graph = graph_of(repository_in(module).get_definition().asset_graph)
+            _ended_run(Publisher(open_lake(settings().lake_uri), recorded, graph, settle), run_id)
         return _followed(
             recorded,
             lambda on_start: reexecute_here(
@@ -133,15 +141,24 @@ def publish_run(run_id: str, *, instance: dg.DagsterInstance, graph: Graph, modu
     Raises:
         NotFoundError: no such run. PermanentError: it still runs.
     """
-    run = instance.get_run_by_id(run_id)
-    if run is None:
-        raise NotFoundError(f"no run {run_id}", hint="`dfp lake branches` shows which runs wait", run_id=run_id)
-    if not run.is_finished:
-        raise PermanentError(f"run {run_id} still runs", hint="it publishes by itself when it ends", run_id=run_id)
     judge = judge_in(repository_in(module), instance, run_id)
     publisher = Publisher(open_lake(settings().lake_uri), instance, graph, settle, judge)
+    return publisher.publish_again(_ended_run(publisher, run_id))
+
+
+def _ended_run(publisher: Publisher, run_id: str) -> dg.DagsterRun:
+    """The run, after Dagster was told of those whose process is gone: it may be one of them.
+
+    Raises:
+        NotFoundError: no such run. PermanentError: it still runs.
+    """
+    if publisher.instance.get_run_by_id(run_id) is None:
+        raise NotFoundError(f"no run {run_id}", hint="`dfp lake branches` shows which runs wait", run_id=run_id)
     reconcile(publisher)
-    return publisher.publish_again(run)
+    run = publisher.instance.get_run_by_id(run_id)
+    if run is None or not run.is_finished:
+        raise PermanentError(f"run {run_id} still runs", hint="it publishes by itself when it ends", run_id=run_id)
+    return run
 
 
 def judge_in(
@@ -195,7 +212,7 @@ def _followed(
 
 
 def _instance(given: dg.DagsterInstance | None) -> AbstractContextManager[dg.DagsterInstance]:
-    """The given instance, else that of the root's `dagster.yaml`, which `dagster dev` in the root shows too."""
+    """The given instance, else that of this stack; on a laptop, the one that `dagster dev` in the root shows too."""
     if given is not None:
         return nullcontext(given)
-    return project_instance(PROJECT_ROOT, settings().home / "dagster")
+    return configured_instance()

@@ -1,13 +1,17 @@
-"""The UI job `maintain`: small files become big, old snapshots go, and what no ref reaches any more is removed."""
+"""The UI job `maintain`: small files become big, old snapshots go, and what no ref reaches and no branch serves."""
 
-from contextlib import nullcontext
+import time
+from contextlib import closing, nullcontext
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from pydantic import Field
 
-from dfp_platform.errors import InputError, StaleHeadError
+from dfp_platform.errors import InputError, NotFoundError, StaleHeadError
 from dfp_platform.lake import open_lake
+from dfp_platform.lake.ownership import left_behind
+from dfp_platform.resources.retrying import retries
 from dfp_platform.settings import settings
 
 
@@ -21,6 +25,10 @@ class MaintainConfig(dg.Config):
     delete: bool = Field(False, description="Remove what no ref reaches; otherwise it is only counted.")
     grace_hours: float = Field(24.0, ge=0, description="What was written since is never removed.")
     history_days: float | None = Field(None, description="Days of history whose files are kept; empty: all of it.")
+    run_days: float = Field(
+        30.0, ge=0, description="With delete: branches of runs that were not published, after these."
+    )
+    online_days: float = Field(7.0, ge=0, description="With delete: online versions that nobody serves go after these.")
 
 
 @dg.op
@@ -45,6 +53,22 @@ def maintain_tables(context: dg.OpExecutionContext, config: MaintainConfig) -> N
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)})
+def delete_old_run_branches(context: dg.OpExecutionContext, config: MaintainConfig) -> None:
+    """Branches of runs that were held back or died, once nobody has touched them for long; then their files can go."""
+    lake = open_lake(settings().lake_uri, create=True)
+    old = left_behind(lake, before=time.time() - timedelta(days=config.run_days).total_seconds())
+    gone = []
+    for branch, head in old.items() if config.delete else ():
+        try:
+            lake.delete_branch(branch, expect=head)
+            gone.append(branch)
+        except (StaleHeadError, NotFoundError) as error:
+            context.log.warning("%s is left as it is: %s", branch, error)
+    context.add_output_metadata({"old branches": len(old), "deleted": len(gone)})
+    context.log.info("old run branches: %s; deleted: %s", ", ".join(old) or "none", ", ".join(gone) or "none")
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
 def collect_lake_garbage(context: dg.OpExecutionContext, config: MaintainConfig) -> None:
     """Garbage collection over all refs of the lake."""
     from dfp_platform.catalog.collection import collect_garbage
@@ -59,20 +83,25 @@ def collect_lake_garbage(context: dg.OpExecutionContext, config: MaintainConfig)
     context.log.info("garbage: %s", asdict(found))
 
 
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def prune_online_features(context: dg.OpExecutionContext, config: MaintainConfig) -> None:
+    """Online versions that no branch serves or would go back to, and what killed writers left of some."""
+    from dfp_platform.features import open_keeper
+
+    if not config.delete:
+        return
+    with closing(open_keeper(settings())) as keeper:
+        gone = keeper.prune(before=datetime.now(UTC) - timedelta(days=config.online_days))
+    context.log.info("online versions removed: %s", ", ".join(gone) or "none")
+
+
 @dg.job(
     name="maintain",
     executor_def=dg.in_process_executor,
-    description="Compact tables, expire old snapshots, and find (or delete) what no branch or tag reaches.",
+    op_retry_policy=retries().policy("maintain"),
+    description="Compact tables, expire old snapshots, find (or delete) run branches that nobody published, what no "
+    "branch reaches, and online versions that none serves.",
 )
 def maintain_job() -> None:
-    """Two ops, one after the other."""
-    collect_lake_garbage(after=maintain_tables())
-
-
-maintain_weekly = dg.ScheduleDefinition(
-    name="maintain_weekly",
-    job=maintain_job,
-    cron_schedule="0 3 * * 0",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Maintenance every Sunday at three; off until somebody turns it on.",
-)
+    """Four ops, one after the other."""
+    prune_online_features(after=collect_lake_garbage(after=delete_old_run_branches(after=maintain_tables())))

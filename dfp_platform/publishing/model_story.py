@@ -8,12 +8,12 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
 from dfp_platform.models.presets import model_name
 from dfp_platform.models.registration import Registered
-from dfp_platform.publishing.champions import Version, files_of, reign_at, trained_models, versions
-from dfp_platform.resources.lake import content_at
+from dfp_platform.serving.versions import Version, files_of, reign_at, trained_models, versions
 
 if TYPE_CHECKING:
     from dfp_platform.models.champions import Reign

@@ -11,12 +11,12 @@ import sys
 
 import dagster as dg
 
+from dfp_platform.catalog import content_at
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Lake
 from dfp_platform.publishing.truth import tell_partitions
 from dfp_platform.resources.dagster_internals import Graph
 from dfp_platform.resources.dagster_partitions import instance_from_text, instance_to_text, latest_records
-from dfp_platform.resources.lake import content_at
 from dfp_platform.settings import settings
 
 AT_MOST = 400

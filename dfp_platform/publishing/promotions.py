@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import closing
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake.interface import Lake
 from dfp_platform.models.registration import Published, follow
-from dfp_platform.publishing.champions import reign_at, tagged, trained_models
-from dfp_platform.resources.lake import content_at
+from dfp_platform.publishing.champions import tagged
+from dfp_platform.serving.versions import reign_at, trained_models
 from dfp_platform.settings import Settings, settings
 
 Promotion = Callable[[Lake, str, Settings], None]
@@ -29,17 +31,21 @@ ONLINE_VERSION = "features/online/report.json"
 
 
 def switch_online_features(lake: Lake, target: str, at: Settings) -> None:
-    """Serve the online version that the target's `features/online` names; made again if its file is gone."""
+    """Serve the online version that the target's `features/online` names; made again if it is gone.
+
+    What was rolled back by hand stays so until the target names another version; after `dfp lake revert` it does.
+    """
     if not lake.exists(target, ONLINE_VERSION):
         return
-    from dfp_platform.features import materialize, switch
+    from dfp_platform.features import open_keeper
 
-    version, online = json.loads(lake.read(target, ONLINE_VERSION))["version"], at.home / "online"
-    try:
-        switch(online, version, lake.resolve(target))
-    except NotFoundError:
-        materialize(lake, target, online=online, version=version)
-        switch(online, version, lake.resolve(target))
+    version, commit = json.loads(lake.read(target, ONLINE_VERSION))["version"], lake.resolve(target)
+    with closing(open_keeper(at)) as keeper:
+        try:
+            keeper.switch(target, version, commit, publication=True)
+        except NotFoundError:
+            keeper.materialize(lake, commit, version=version)
+            keeper.switch(target, version, commit, publication=True)
 
 
 def follow_champions(lake: Lake, target: str, at: Settings) -> None:
@@ -82,7 +88,8 @@ def reload_services(lake: Lake, target: str, at: Settings) -> None:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             refused = f"{type(error).__name__}: {error}"
         if refused:
-            logger.warning("the inference API at %s did not load the model of %s: %s", address, target, refused)
+            said = f"the inference API at {address} did not load the model of {target}: {refused}"
+            logger.warning("%s", at.without_secrets(said))  # an address may have a login in it
 
 
 PROMOTIONS: dict[str, Promotion] = {

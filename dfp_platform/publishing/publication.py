@@ -24,6 +24,9 @@ from dfp_platform.settings import settings
 PUBLISHED_TAG = "lake/published"
 """Run tag: the commit of the target that carries the run's results. Empty: not published (a tag cannot be removed)."""
 
+PROPOSAL_TAG = "lake/proposal"
+"""Run tag: what the run makes is not published at its end, but waits on its branch until somebody publishes it."""
+
 Promote = Callable[[Lake, str], None]
 """Makes what lies outside the lake follow what a branch of it holds now; idempotent."""
 
@@ -36,7 +39,7 @@ class Outcome:
         run_id: the run.
         branch: its branch.
         target: where it publishes to; None: nowhere, by intent (a replay).
-        commit: the target's head that carries its results; None if it was held back or has no target.
+        commit: the target's head that carries its results; None if it was held back, is a proposal or has no target.
         changed: whether publication made a commit (equal results make none).
         reasons: why it was held back.
     """
@@ -67,7 +70,8 @@ class Publisher:
     def publish(self, run_id: str, *, allowed_status: str) -> Outcome:
         """Publish a run whose steps have ended, or hold it back. Safe to call again at any time.
 
-        Where the target moves meanwhile it tries again, for `Settings.publishing_patience` seconds.
+        Where the target moves meanwhile it tries again, for `Settings.publishing_patience` seconds. A proposal waits
+        on its branch until this is called again, once its run has ended.
 
         Args:
             allowed_status: the run status that publication expects: STARTED from its own executor, the ended status
@@ -86,6 +90,10 @@ class Publisher:
         if owner.target is None:
             self.hold(run_id, (), steps=(), complete=True, redo=False)
             return Outcome(run_id, branch, None)
+        if allowed_status == "STARTED" and self._is_proposal(run_id):
+            proposed = Reason("proposal", f"a proposal: `dfp publish {run_id}` publishes it to {owner.target}")
+            self.hold(run_id, (proposed,), steps=(), complete=True, redo=False)
+            return Outcome(run_id, branch, owner.target)
         catching = Catching(self.lake, self.instance, self.graph, run_id, owner.target, resume, self.judge)
         tried = self._try_until_told(catching, head, allowed_status)
         if not tried.reasons:
@@ -135,7 +143,8 @@ class Publisher:
             return replace(owner, state="held", reasons=sentences, steps=steps, complete=complete, redo=redo)
 
         try:
-            transition(self.lake, run_branch(run_id), held, message=f"run {run_id} is held back")
+            waits = "is a proposal" if any(reason.kind == "proposal" for reason in reasons) else "is held back"
+            transition(self.lake, run_branch(run_id), held, message=f"run {run_id} {waits}")
         except (NotFoundError, FencedError):
             return
 
@@ -202,6 +211,10 @@ class Publisher:
                 branch=branch,
             )
         return owner
+
+    def _is_proposal(self, run_id: str) -> bool:
+        run = self.instance.get_run_by_id(run_id)
+        return run is not None and PROPOSAL_TAG in run.tags
 
     def _record_verdicts(self, branch: str, run_id: str) -> None:
         # not those of its ancestors: they are on the branch it carries on, and judged what stood there then

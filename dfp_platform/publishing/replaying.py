@@ -8,16 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import InvalidNameError, NotFoundError, PermanentError
 from dfp_platform.lake import Content, Lake
 from dfp_platform.lake.ownership import run_branch
 from dfp_platform.models.data import SPLIT_INDEX, TRAINING_TABLE
 from dfp_platform.publishing.launch import RunOutcome
 from dfp_platform.resources.dagster_internals import Graph
-from dfp_platform.resources.lineage import content_at, lineage_at, objects_of, writing_of
-from dfp_platform.resources.trace_targets import MODEL_TAG, resolve
+from dfp_platform.resources.lineage import lineage_at, objects_of, writing_of
+from dfp_platform.resources.trace_targets import resolve
 from dfp_platform.resources.tracing import Step, traced
 from dfp_platform.schemas import MAIN, CommitId
+from dfp_platform.serving.versions import DATA_TAG
 from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -197,7 +199,7 @@ def replayed(lake: Lake, original: Original, graph: Graph, run: Run, *, upstream
 
 
 def _newest_tag(lake: Lake, name: str) -> str | None:
-    found = [(int(m["version"]), tag) for tag in lake.tags() if (m := MODEL_TAG.fullmatch(tag)) and m["name"] == name]
+    found = [(int(m["number"]), tag) for tag in lake.tags() if (m := DATA_TAG.fullmatch(tag)) and m["name"] == name]
     return max(found)[1] if found else None
 
 

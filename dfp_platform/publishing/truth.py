@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from dfp_platform.catalog import content_at
 from dfp_platform.lake.interface import Lake
 from dfp_platform.resources.dagster_internals import (
     NEVER_MADE,
@@ -19,7 +20,6 @@ from dfp_platform.resources.dagster_internals import (
     report_materialization,
 )
 from dfp_platform.resources.dagster_partitions import Span, latest_partition_versions
-from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import settings
 

@@ -21,6 +21,8 @@ from tests.integration.test_publishing import (
 from tests.lakefs_double.places import new_repository, use_lakefs
 from tests.toy_harness import Toy
 
+pytestmark = pytest.mark.slow  # make conformance-lakefs
+
 __all__ = [
     "test_a_conflict_holds_the_run_back_and_its_rerun_makes_the_result_anew",
     "test_a_failed_check_holds_the_run_back_and_a_rerun_publishes",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from dfp_platform.catalog import open_catalog
+from dfp_platform.features import open_keeper
+from dfp_platform.features.sqlite_versions import SqliteVersions
 from dfp_platform.lake import open_lake
+from dfp_platform.lake.ownership import Ownership, open_run_branch
 from dfp_platform.publishing.maintenance import maintain_job
 from dfp_platform.settings import settings
+from tests.feature_writer import write
 from tests.garbage import age, days_ago, numbers, rows, table_files
 
 
@@ -45,3 +50,35 @@ def test_the_job_compacts_expires_and_collects_and_rows_stay(home: Path) -> None
     assert (len(table.metadata.snapshots), len(list(table.scan().plan_files()))) == (1, 1)
     gone = {Path(file).suffix for file in before - table_files(lake)}
     assert gone == {".parquet", ".avro"}, "what was compacted away and expired is gone"
+
+
+def test_the_job_removes_online_versions_that_nobody_serves_if_it_may_delete(home: Path) -> None:
+    store = SqliteVersions(home / "online")
+    for version in ("loose", "served"):
+        write(store, version, 3)
+    with closing(open_keeper(settings())) as keeper:
+        keeper.switch("main", "served", "c0")
+    open_lake(home / "lake", create=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for delete, left in ((False, ["loose", "served"]), (True, ["served"])):
+            config = {"ops": {"prune_online_features": {"config": {"delete": delete, "online_days": 0.0}}}}
+            assert maintain_job.execute_in_process(run_config=config, instance=instance).success
+            assert sorted(each.version for each in store.versions()) == left
+
+
+def test_the_job_deletes_branches_of_runs_that_nobody_touched_for_long_if_it_may(home: Path) -> None:
+    lake = open_lake(home / "lake", create=True)
+    base = lake.resolve("main")
+    for run_id, state in {"held": "held", "dead": "sealed", "working": "open"}.items():
+        open_run_branch(lake, Ownership(run_id, "main", base, state=state), source="main")
+    lake.create_branch("run-of-somebody", "main")
+    told = {"ops": {"delete_old_run_branches": {"config": {"delete": False, "run_days": 0.0}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert maintain_job.execute_in_process(run_config=told, instance=instance).success
+        assert {"run-held", "run-dead"} <= set(lake.branches()), "it was not told to delete"
+        told["ops"]["delete_old_run_branches"]["config"] = {"delete": True, "run_days": 1.0}
+        assert maintain_job.execute_in_process(run_config=told, instance=instance).success
+        assert {"run-held", "run-dead"} <= set(lake.branches()), "they are young"
+        told["ops"]["delete_old_run_branches"]["config"] = {"delete": True, "run_days": 0.0}
+        assert maintain_job.execute_in_process(run_config=told, instance=instance).success
+    assert set(lake.branches()) == {"main", "run-working", "run-of-somebody"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from dfp_platform.catalog import open_catalog, scan
 from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.resources import dbt
-from dfp_platform.resources.dagster_internals import ASSET_JOB
+from dfp_platform.resources.dagster_internals import ASSET_JOB, key_of
 from tests.dbt_line import PEOPLE, write_project
 from tests.toy_harness import Toy, toy
 
@@ -74,3 +75,25 @@ def test_a_merged_table_is_published_if_it_passes_its_dbt_tests_and_held_back_if
     assert any("check unique_people_id" in reason and "failed" in reason for reason in outcome.reasons), outcome
     assert people(published) == [1, 2, 3, 4, 5]
     assert people(published, outcome.branch) == [1, 2, 3, 4, 4, 5], "the run's branch shows what was judged"
+    said = judged(published, "unique_people_id")
+    assert (said.passed, said.metadata["figure"].value, said.metadata["limit"].value) == (False, 1.0, 0.0)
+    assert said.description == "Rows that break the rule: 1, limit 0"
+    shown = said.metadata["sample of bad rows"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert [dict(row.data) for row in shown.records] == [{"unique_field": 4, "n_records": 2}]
+    assert '"marts"."people"' in str(said.metadata["query"].value)
+    assert said.metadata["lake/commit"].value in {commit.id for commit in published.lake.log(outcome.branch)}
+    passing = judged(published, "not_null_people_id")
+    assert passing.passed
+    assert not {"sample of bad rows", "query"} & set(passing.metadata)
+
+
+def judged(toy: Toy, check: str) -> dg.AssetCheckEvaluation:
+    """What the newest evaluation of a check says on its page."""
+    key = dg.AssetCheckKey(key_of(PEOPLE), check)
+    record = toy.instance.get_latest_asset_check_evaluation_record(key)
+    assert record is not None
+    assert record.event is not None
+    event = record.event.dagster_event
+    assert event is not None
+    return event.asset_check_evaluation_data

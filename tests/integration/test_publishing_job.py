@@ -8,16 +8,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import FencedError, HeldBackError
 from dfp_platform.lake.ownership import read_ownership, run_branch
 from dfp_platform.publishing import executor, launch, publication
-from dfp_platform.publishing.evidence import read_verdict
 from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import PUBLISHED_TAG, Publisher
 from dfp_platform.publishing.reconciler import Reconciled, reconcile
 from dfp_platform.resources.dagster_internals import failed_steps
-from dfp_platform.resources.lake import content_at
+from dfp_platform.resources.verdicts import read_verdict
 from dfp_platform.sensors.reconciling import reconcile_runs
 from tests import toy_line
 from tests.toy_harness import Toy, toy
@@ -69,15 +69,7 @@ def cut_short_after(toy: Toy, step: str) -> str:
 def conflict(toy: Toy) -> RunOutcome:
     """A run that was held back because somebody else changed reports/a meanwhile."""
     toy.run()
-    toy.turn("a.value", "ours")
-
-    def somebody_else(event: Any) -> None:
-        if event.is_step_success and event.step_key == "reports__a":
-            toy.lake.commit("main", {"reports/a/report.json": b"theirs"}, message="by hand")
-
-    held = toy.run(progress=somebody_else)
-    assert not held.success
-    return held
+    return toy.run_beside_somebody()
 
 
 def broken(*_: Any) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from dfp_platform.catalog import open_catalog, scan
+from dfp_platform.catalog import content_at, open_catalog, scan
 from dfp_platform.publishing import executor, publication
 from dfp_platform.publishing.launch import RunOutcome, publish_run, rerun, run_job
 from dfp_platform.publishing.publication import PUBLISHED_TAG
 from dfp_platform.resources.dagster_internals import ASSET_JOB, graph_of, latest_data_versions
-from dfp_platform.resources.lake import content_at
 from dfp_platform.settings import settings
 from tests import table_line
 from tests.toy_harness import Toy, toy

@@ -9,13 +9,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.cli import code_location
 from dfp_platform.cli.lake import revert
 from dfp_platform.publishing import publication
-from dfp_platform.publishing.evidence import read_verdict, verdict_path
 from dfp_platform.publishing.promotions import PROMOTIONS
 from dfp_platform.resources.dagster_internals import latest_inputs
-from dfp_platform.resources.lake import content_at
+from dfp_platform.resources.verdicts import read_verdict, verdict_path
 from tests.toy_harness import ASSETS, Toy, toy
 
 __all__ = ["toy"]

@@ -7,23 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import NotFoundError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.models.champions import Reign
-from dfp_platform.publishing.champions import (
-    CHAMPIONS,
-    files_of,
-    promote,
-    reign_at,
-    reign_path,
-    tagged,
-    trained_models,
-    versions,
-)
+from dfp_platform.publishing.champions import promote, tagged
 from dfp_platform.publishing.model_story import aliases_of, chosen_version, model_files, named_model, story_of
 from dfp_platform.resources.dagster_internals import Graph
-from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.lineage import lineage_at
+from dfp_platform.serving.versions import CHAMPIONS, files_of, reign_at, reign_path, trained_models, versions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 GRAPH = Graph(dependencies={CHAMPIONS: ("models/vae",)}, required={}, code_versions={CHAMPIONS: "1"})
