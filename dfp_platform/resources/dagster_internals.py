@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -29,6 +28,9 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.warnings import disable_dagster_warnings
+
+from dfp_platform.resources.instance_config import instance_config, shared_home
+from dfp_platform.settings import PROJECT_ROOT, settings
 
 LOCAL = "lake/local"
 """Metadata of a check spec: it looks at ``rows`` or ``partitions`` one by one: what passed apart passes together."""
@@ -209,6 +211,7 @@ class Evaluation:
     content: str | None
     figure: float | None
     limit: float | None
+    severity: str = "ERROR"
 
 
 def evaluations(instance: dg.DagsterInstance, run_id: str) -> list[Evaluation]:
@@ -245,7 +248,14 @@ def _evaluation(data: Any, contents: Mapping[str, str]) -> Evaluation:
         content=stated.get("lake/content") or contents.get(asset),
         figure=stated.get("figure"),
         limit=stated.get("limit"),
+        severity=data.severity.value,
     )
+
+
+def retry_unnamed_job(definitions: dg.Definitions, policy: dg.RetryPolicy | None) -> dg.Definitions:
+    """`definitions`, whose implicit job goes by `policy` too: there is no public way to say it of that one."""
+    definitions.get_repository_def().get_job(ASSET_JOB)._op_retry_policy = policy
+    return definitions
 
 
 def failed_steps(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
@@ -373,8 +383,9 @@ def report_materialization(instance: dg.DagsterInstance, asset: str, **stated: A
 def project_instance(root: Path, storage: Path) -> dg.DagsterInstance:
     """The instance that `dagster.yaml` in `root` describes, with its folders made absolute: any folder may call."""
     storage.mkdir(parents=True, exist_ok=True)
-    described = yaml.safe_load((root / "dagster.yaml").read_text())
-    overrides = {"storage": {"sqlite": {"base_dir": str(storage)}}}
-    for kind, place in (("local_artifact_storage", storage), ("compute_logs", storage / "storage")):
-        overrides[kind] = {**described[kind], "config": {"base_dir": str(place)}}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(root), overrides=overrides))
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(root), overrides=instance_config(root, storage)))
+
+
+def configured_instance() -> dg.DagsterInstance:
+    """The instance of this stack: that of a database which its machines share, else that of the state folder."""
+    return dg.DagsterInstance.get() if shared_home() else project_instance(PROJECT_ROOT, settings().dagster_home)

@@ -1,16 +1,31 @@
-"""Running checks alone, in a run of their own in this process: like `dagster_internals`, all that is not public.
+"""What the code says of checks, and checks run alone in this process: like `dagster_internals`, all that is not public.
 
 `tests/contract/test_dagster_judging.py` proves it against the pinned release.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator
 
-from dfp_platform.resources.dagster_internals import ASSET_JOB, key_of
+from dfp_platform.resources.dagster_internals import ASSET_JOB, key_of, path_of
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedCheck:
+    """What the code says of a check: its description, and whether it holds publication back."""
+
+    description: str
+    blocking: bool
+
+
+def described_checks(asset_graph: Any) -> dict[tuple[str, str], DescribedCheck]:
+    """Every check of an `AssetGraph`, by asset and name."""
+    specs = {(path_of(key.asset_key), key.name): asset_graph.get(key) for key in asset_graph.asset_check_keys}
+    return {name: DescribedCheck(spec.description or "", spec.blocking) for name, spec in specs.items()}
 
 
 def repository_of(plan_context: Any) -> Any | None:

@@ -14,6 +14,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.state import KnownExecutionState
 
 from dfp_platform.errors import NotFoundError
+from dfp_platform.resources.dagster_internals import path_of
 
 
 def launch_here(
@@ -94,3 +95,8 @@ def _plan_from_failure(instance: dg.DagsterInstance, recon: Any, parent: dg.Dags
 def reconstructable_job(module: str, job: str) -> Any:
     """A job of a code location in a form that another process can load."""
     return ReconstructableRepository.for_module(module, "defs").get_reconstructable_job(job)
+
+
+def assets_of_job(repository: Any, job: str) -> frozenset[str]:
+    """The assets, as lake paths, that a job of a loaded code location makes."""
+    return frozenset(path_of(key) for key in repository.get_job(job).asset_layer.selected_asset_keys)

@@ -15,7 +15,9 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 
-from dfp_platform.errors import ConfigurationError, PermanentError
+from dfp_platform.catalog import content_at
+from dfp_platform.errors import ConfigurationError, PermanentError, TransientError
+from dfp_platform.resources.column_lineage import CompiledModel, as_metadata, column_lineage, compiled_models
 from dfp_platform.resources.dagster_internals import (
     latest_data_versions,
     materialization,
@@ -25,9 +27,10 @@ from dfp_platform.resources.dagster_internals import (
 )
 from dfp_platform.resources.dagster_partitions import Span, partitions_of, span_of
 from dfp_platform.resources.dbt_docs import describe_models
+from dfp_platform.resources.dbt_tests import failing_queries, judged
 from dfp_platform.resources.engines import ENGINES, parse_target
 from dfp_platform.resources.environment import environment
-from dfp_platform.resources.lake import LakeResource, content_at, lineage_of
+from dfp_platform.resources.lake import LakeResource, lineage_of
 from dfp_platform.resources.lineage import lineage_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 
@@ -54,7 +57,9 @@ class DbtResource(dg.ConfigurableResource):
         span = _span(context)
         start = self.lake.store.resolve(self.lake.ref)
         with self.lake.store.transaction(self.lake.ref, message="dbt build", metadata=lineage) as branch:
-            events = list(self._invoke(context, branch, [*_times(context, span), *self._anew(context, branch, span)]))
+            events, compiled, queries = self._invoke(
+                context, branch, [*_times(context, span), *self._anew(context, branch, span)]
+            )
             made = [path_of(context.asset_key_for_output(e.output_name)) for e in events if isinstance(e, dg.Output)]
             describe_models(self.lake.store, branch, manifest(), made)
             told = self._lineage(context, branch, made)
@@ -62,8 +67,12 @@ class DbtResource(dg.ConfigurableResource):
                 parts = (asset for asset in made if content_at(self.lake.store, start, asset))  # others are built whole
                 told |= {asset: told[asset] | {"partitions": [span.first, span.last]} for asset in parts}
             lineage["lineage"] = json.dumps(told, sort_keys=True)
+        columns = self._columns(compiled)
         for event in events:
-            yield from self._located(context, event, told, span) if isinstance(event, dg.Output) else [event]
+            if isinstance(event, dg.Output):
+                yield from self._located(context, event, told, span, columns)
+            else:
+                yield judged(self.lake, event, queries) if isinstance(event, dg.AssetCheckResult) else event
 
     def _anew(self, context: dg.AssetExecutionContext, branch: str, span: Span | None) -> list[str]:
         """Tables that an older version of the SQL made get no increment; single partitions are whole in themselves."""
@@ -71,7 +80,24 @@ class DbtResource(dg.ConfigurableResource):
         built_by = {lineage_at(self.lake.store, branch, asset).get(_PROJECT) for asset in assets if span is None}
         return ["--full-refresh"] if built_by - {None, _fingerprint(settings().engine)} else []
 
-    def _invoke(self, context: dg.AssetExecutionContext, branch: str, arguments: list[str]) -> Iterator[Any]:
+    def _columns(self, compiled: Mapping[str, CompiledModel]) -> dict[str, dict[str, Any]]:
+        """Metadata of each table that tells from which columns its own are made, where the SQL can be read."""
+        from dfp_platform.catalog import open_catalog
+
+        catalog = open_catalog(self.lake.store, self.lake.ref)
+        read = {table for model in compiled.values() for table in model.reads if catalog.table_exists(table)}
+        known = {table: catalog.load_table(table).schema().column_names for table in sorted(read)}
+        found = {name: column_lineage(model.sql, known, engine=settings().engine) for name, model in compiled.items()}
+        return {
+            f"tables/{name.replace('.', '/')}": {"dagster/column_lineage": as_metadata(columns)}
+            for name, columns in found.items()
+            if columns
+        }
+
+    def _invoke(
+        self, context: dg.AssetExecutionContext, branch: str, arguments: list[str]
+    ) -> tuple[list[Any], dict[str, CompiledModel], dict[str, str]]:
+        """What dbt did as Dagster events; what it compiled, by table; the queries of tests that found rows."""
         target = settings().home / "dbt" / "runs" / context.run.run_id
         target.mkdir(parents=True, exist_ok=True)
         parsed = manifest().with_name("partial_parse.msgpack")
@@ -79,22 +105,33 @@ class DbtResource(dg.ConfigurableResource):
             shutil.copy(parsed, target)
         with ENGINES[settings().engine](self.lake.store, branch) as engine:
             cli = DbtCliResource(
-                project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=_dbt(), target=engine.name
+                project_dir=str(PROJECT),
+                profiles_dir=str(PROJECT),
+                dbt_executable=_program(engine.program or "dbt"),
+                target=engine.name,
             )
-            with environment(engine.environment):
+            with environment({**engine.environment, "DFP_RUN": context.run.run_id}):
                 invocation = cli.cli(["build", *arguments], context=context, raise_on_error=False, target_path=target)
-            yield from invocation.stream()
+            events = list(invocation.stream())
         _refuse_unbuilt(invocation)
+        compiled = compiled_models(invocation.get_artifact("manifest.json"))
+        queries = failing_queries(invocation)
         shutil.rmtree(target, ignore_errors=True)  # logs of a failed build stay
+        return events, compiled, queries
 
     def _located(
-        self, context: dg.AssetExecutionContext, event: dg.Output, lineage: Mapping[str, Any], span: Span | None
+        self,
+        context: dg.AssetExecutionContext,
+        event: dg.Output,
+        lineage: Mapping[str, Any],
+        span: Span | None,
+        columns: Mapping[str, Mapping[str, Any]],
     ) -> Iterator[Any]:
         """The output with its place in the lake; of a partitioned asset what each partition of the span holds."""
         key = context.asset_key_for_output(event.output_name)
         asset = path_of(key)
-        content = content_at(self.lake.store, self.lake.ref, asset)
-        metadata = {**event.metadata, "lake/branch": self.lake.ref, "lake/content": content}
+        content = self.lake.content(asset)
+        metadata = {**event.metadata, **columns.get(asset, {}), **self.lake.located(asset)}
         if partitions_of(context, key) is None:
             yield output_with_content(
                 event.output_name, metadata=metadata | self.lake.table_metadata(asset), content=content
@@ -146,7 +183,7 @@ def manifest() -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     parsed = subprocess.run(
         [
-            _dbt(),
+            _program("dbt"),
             "--quiet",
             "parse",
             "--project-dir",
@@ -180,13 +217,18 @@ def _fingerprint(target: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _dbt() -> str:
-    """The dbt of this environment, whatever PATH says."""
-    return str(Path(sysconfig.get_path("scripts")) / "dbt")
+def _program(name: str) -> str:
+    """A program of this environment, whatever PATH says."""
+    return str(Path(sysconfig.get_path("scripts")) / name)
 
 
 def _refuse_unbuilt(invocation: DbtCliInvocation) -> None:
-    """Raise if a model failed. Tests that failed speak through their checks."""
+    """Raise if a model failed, or dbt itself. Tests that failed speak through their checks."""
+    if not (invocation.target_path / "run_results.json").exists():
+        raise TransientError(
+            f"dbt ended with {invocation.process.returncode} before it could say what it built",
+            hint="its last lines are in the log of this step",
+        )
     results = invocation.get_artifact("run_results.json")["results"]
     broken = [r for r in results if r["status"] in ("error", "runtime error") and r["unique_id"].startswith("model.")]
     if broken:

@@ -16,10 +16,12 @@ class DbtTarget:
     Attributes:
         name: of the target in the profile.
         environment: what the target reads; it holds as long as the engine was asked for.
+        program: what runs instead of dbt and takes its arguments; None: dbt.
     """
 
     name: str
     environment: Mapping[str, str]
+    program: str | None = None
 
 
 @contextmanager
@@ -31,6 +33,12 @@ def _datafusion(lake: Lake, ref: str) -> Iterator[DbtTarget]:
 def _spark(lake: Lake, ref: str) -> Iterator[DbtTarget]:
     from dfp_platform.resources import spark
 
+    if path := settings().spark_application:
+        from dfp_platform.resources.spark_application import PROGRAM, template
+
+        template(path)
+        yield DbtTarget(parse_target().name, {"DFP_SPARK": "{}", "DFP_REF": ref}, PROGRAM)  # the driver has its own
+        return
     with spark.catalog_served(lake) as (uri, token):
         if settings().spark_thrift:
             tables = spark.thrift_configuration(uri, ref, token=token)
@@ -64,5 +72,8 @@ def parse_target() -> DbtTarget:
         return DbtTarget("datafusion", {"DFP_LAKE": settings().lake_uri})
     from dfp_platform.resources.spark import refuse_missing_packages
 
+    if settings().spark_application or settings().spark_thrift:  # Spark is elsewhere, and no part of this environment
+        refuse_missing_packages("dbt.adapters.spark", "pyhive")
+        return DbtTarget("spark_thrift", {"DFP_SPARK": "{}"})
     refuse_missing_packages()
     return DbtTarget("spark", {"DFP_SPARK": "{}"})

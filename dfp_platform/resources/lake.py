@@ -8,11 +8,12 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
+from dfp_platform.catalog import content_at
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.interface import Content, Lake
 from dfp_platform.lake.ownership import OwnedLake, run_branch
 from dfp_platform.resources.dagster_internals import Graph, path_of, step_config, step_graph
-from dfp_platform.resources.lineage import content_at
+from dfp_platform.resources.links import PAGE, place_of, report_of
 from dfp_platform.schemas import MAIN, CommitId
 from dfp_platform.settings import settings
 
@@ -93,11 +94,17 @@ class LakeResource(dg.ConfigurableResource):
         return self.writer(context, asset).commit(self.ref, changes, message=f"write {asset}")
 
     def located(self, asset: str) -> dict[str, Any]:
-        """Metadata of a materialization: where its content is."""
+        """Metadata of a materialization: where its content is, and where a person sees it."""
+        commit = self._lake.resolve(self.ref)
+        report = f"{asset}/{PAGE}"
+        links = {"lake/files": dg.MetadataValue.url(place_of(settings(), commit, asset))}
+        if self._lake.exists(commit, report):
+            links["report"] = dg.MetadataValue.url(report_of(settings(), commit, asset))
         return {
             "lake/branch": self.ref,
-            "lake/commit": dg.MetadataValue.text(self._lake.resolve(self.ref)),
+            "lake/commit": dg.MetadataValue.text(commit),
             "lake/content": self.content(asset),
+            **links,
         }
 
     def table_metadata(self, asset: str) -> dict[str, Any]:

@@ -7,18 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dfp_platform.catalog.content import content_of
-from dfp_platform.errors import NotFoundError
+from dfp_platform.catalog import content_at, content_of
 from dfp_platform.lake import Lake
 from dfp_platform.schemas import Commit, ObjectStat
-
-
-def content_at(lake: Lake, ref: str, asset: str) -> str:
-    """Content id of what an asset owns at a ref; empty if nothing is there."""
-    try:
-        return content_of(lake, ref, asset)
-    except NotFoundError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

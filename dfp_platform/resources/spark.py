@@ -11,11 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dfp_platform.errors import ConfigurationError
-from dfp_platform.lake import Lake
+from dfp_platform.lake import Lake, is_served
 from dfp_platform.settings import settings
 
 RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1"
 """Iceberg for the Spark that is pinned; Spark fetches it from Maven once and keeps it in its cache."""
+
+STORE = "org.apache.iceberg:iceberg-aws-bundle:1.10.1"
+"""How Iceberg reaches S3. It is large, so it is fetched only for a lake on a server, whose tables lie there."""
 
 CATALOG = "lake"
 """What the lake is called in Spark's SQL."""
@@ -50,7 +53,7 @@ def session_configuration() -> dict[str, str]:
     told = {
         "spark.master": settings().spark_master,
         "spark.driver.memory": settings().spark_memory,
-        "spark.jars.packages": RUNTIME,
+        "spark.jars.packages": f"{RUNTIME},{STORE}" if is_served(settings().lake_uri) else RUNTIME,
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
@@ -199,13 +202,13 @@ def thrift_configuration(uri: str, ref: str, *, token: str | None = None) -> dic
     return {f"set:hivevar:{name}": value for name, value in told.items()}
 
 
-def refuse_missing_packages() -> None:
-    """Raise ConfigurationError if the packages of Spark are not installed."""
+def refuse_missing_packages(*needed: str) -> None:
+    """Raise ConfigurationError if packages are not installed: those of Spark, unless others are named."""
     from importlib.util import find_spec
 
-    if any(find_spec(name) is None for name in ("pyspark", "dagster_pyspark", "dbt.adapters.spark")):
+    if any(find_spec(name) is None for name in needed or ("pyspark", "dagster_pyspark", "dbt.adapters.spark")):
         raise ConfigurationError(
             "engine=spark needs packages that are not installed",
-            hint="pip install 'dfp-platform[spark]'; in a checkout: make spark",
+            hint="pip install 'dfp-platform[spark]'; in a checkout: make spark; on a cluster 'dfp-platform[cluster]'",
             setting="engine",
         )

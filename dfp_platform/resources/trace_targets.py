@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
+from dfp_platform.catalog import content_at
 from dfp_platform.catalog.names import identifier_of, is_namespace, is_pointer, pointer_path
 from dfp_platform.errors import InvalidNameError, NotFoundError
 from dfp_platform.lake import Lake
-from dfp_platform.resources.lineage import content_at, objects_of, records_of
+from dfp_platform.resources.lineage import objects_of, records_of
 from dfp_platform.schemas import Commit, CommitId, ObjectStat
+from dfp_platform.serving.predictions import FOLDER, PredictionId, is_prediction_id
+from dfp_platform.serving.versions import DATA_TAG
 from dfp_platform.settings import settings
-
-MODEL_TAG = re.compile(r"model-(?P<name>.+)-v(?P<version>\d+)-data")
-"""A lake tag that names the commit which wrote a version of a model; see `publishing.promotions.crown_models`."""
 
 _MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
 _VERDICTS = "checks/"
@@ -30,12 +31,14 @@ class Target:
         asset: the asset that is meant.
         commit: where it stands.
         file: the one object of it that was named, if one was.
+        prediction: the one answer that was named, if one was: its row in the log, and under ``found`` where that is.
     """
 
     kind: str
     asset: str
     commit: CommitId
     file: ObjectStat | None = None
+    prediction: Mapping[str, Any] | None = None
 
 
 Resolver = Callable[[Lake, str, str], Target | None]
@@ -66,7 +69,7 @@ def resolve(lake: Lake, named: str, ref: str) -> Target:
 
 def model_tag(lake: Lake, named: str, ref: str) -> Target | None:
     """`model-<name>-v<n>-data`: the model as the tagged commit wrote it."""
-    found = MODEL_TAG.fullmatch(named)
+    found = DATA_TAG.fullmatch(named)
     if found is None or named not in lake.tags():
         return None
     return Target("model tag", f"models/{found['name']}", lake.resolve(named))
@@ -118,7 +121,19 @@ def last_name(lake: Lake, named: str, ref: str) -> Target | None:
     return Target("name", found[0], lake.resolve(ref)) if found else None
 
 
+def prediction(lake: Lake, named: str, ref: str) -> Target | None:
+    """The id of a prediction: the artifact that answered, at the commit of the lake that it was loaded from."""
+    if not is_prediction_id(named):
+        return None
+    from dfp_platform.serving.prediction_files import find_prediction
+
+    row, commit = find_prediction(lake, PredictionId.parse(named), spool=settings().home / FOLDER)
+    found = f"commit {commit}" if commit else "the spool of this machine"
+    return Target("prediction", row["artifact"], CommitId(row["lake_commit"]), prediction={**row, "found": found})
+
+
 RESOLVERS: dict[str, Resolver] = {
+    "the id of a prediction": prediction,
     "a lake tag of a model": model_tag,
     "the id of an MLflow run": mlflow_run,
     "a path": lake_path,
@@ -152,7 +167,7 @@ def _several(named: str, assets: list[str]) -> InvalidNameError:
 def _history(lake: Lake, model: str) -> Iterator[Commit]:
     """Commits that may have written a model: those its tags name, then every branch's, each once."""
     seen: set[str] = set()
-    tags = (commit for tag, commit in lake.tags().items() if (m := MODEL_TAG.fullmatch(tag)) and m["name"] == model)
+    tags = (commit for tag, commit in lake.tags().items() if (m := DATA_TAG.fullmatch(tag)) and m["name"] == model)
     for commit in tags:
         yield lake.show(commit)
     for head in lake.branches().values():

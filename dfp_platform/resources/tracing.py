@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from dfp_platform.catalog import content_at
 from dfp_platform.errors import NotFoundError
 from dfp_platform.ingest.origin import DATASETS, RECORD, Origin, load_folder, read_origin
 from dfp_platform.lake import Lake
-from dfp_platform.resources.lineage import content_at, objects_of, writing_of
+from dfp_platform.resources.lineage import objects_of, writing_of
 from dfp_platform.schemas import Commit, CommitId
 
 KNOWN = frozenset({"code_version", "config", "inputs"})

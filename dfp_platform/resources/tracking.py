@@ -1,13 +1,14 @@
 """MLflow as assets see it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dfp_platform.features.repository import SERVICE, VIEWS
+from dfp_platform.features.repository import DEVICE
 from dfp_platform.resources.code_version import git_tags
 from dfp_platform.resources.lake import LakeResource
+from dfp_platform.resources.links import tracked_at
 from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class TrackingResource(dg.ConfigurableResource):
             example=apps.training.matrix[0] if len(apps.training) else None,
         )
 
+    def shown(self, run_id: str) -> dict[str, Any]:
+        """Metadata of a materialization: the MLflow run, with a link to its page where a server shows it."""
+        page = tracked_at(self.address, run_id)
+        return {"mlflow run": run_id} | ({"mlflow": dg.MetadataValue.url(page)} if page else {})
+
     def _lineage(self, card: "ModelCard") -> dict[str, str]:
         from dfp_platform.lake.ownership import read_ownership
         from dfp_platform.models.tracking import lake_tags
@@ -90,7 +96,7 @@ class TrackingResource(dg.ConfigurableResource):
         from dfp_platform.models.data import feature_schema_hash
 
         served = feature_schema_hash(features_at(self.lake.store, self.lake.ref)) == card.schema_hash
-        return SERVICE if served and card.device in VIEWS else ""
+        return card.kind if served and card.device == DEVICE else ""
 
 
 def _plots(trained: "TrainedModel", apps: "Parts") -> dict[str, str]:

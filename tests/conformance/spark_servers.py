@@ -21,6 +21,7 @@ from dfp_platform.catalog.content import content_of
 from dfp_platform.ingest import land, register
 from dfp_platform.ingest.sample import write_csv
 from dfp_platform.ingest.slices import Terms
+from dfp_platform.probes import DOORS, tried
 from dfp_platform.resources.engines import ENGINES
 from dfp_platform.resources.spark import RUNTIME, java_home, session_configuration
 from dfp_platform.resources.spark_ingest import ingested
@@ -35,6 +36,8 @@ SOME = "+split_index"
 """What the servers build: staging and one of the marts. What the SQL means is the same on every road to Spark."""
 
 DATASET = "kronodroid_real_device"
+
+[ASK_SPARK] = (door for door in DOORS if door.name == "spark")
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -159,6 +162,13 @@ def refuse_other_rows(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
         refuse_drift(name, expected[name], rows, "spark")
 
 
+def refuse_shut_door(warehouse: Warehouse, **where: str) -> None:
+    """Fail unless the smoke test finds Spark where the settings say it is."""
+    with configured(engine="spark", lake=warehouse.lake.uri, **where):
+        found = tried(ASK_SPARK, settings())
+    assert found.status == "ok", found
+
+
 def test_a_cluster_of_two_workers_builds_the_project_and_its_history_server_shows_it(
     warehouse: Warehouse, expected: Mapping[str, Any], archive: Path, tmp_path: Path
 ):
@@ -192,6 +202,7 @@ def test_a_spark_connect_server_builds_models_on_any_branch_and_reads_archives(
     with running(tmp_path, *server, port=port, **executors), configured(spark_remote=f"sc://127.0.0.1:{port}"):
         refuse_other_rows(expected, built_in_lake(warehouse, "spark", branch="connect", select=SOME))
         refuse_other_landing(warehouse, archive, "on-connect")
+        refuse_shut_door(warehouse, spark_remote=f"sc://127.0.0.1:{port}")
 
 
 def test_a_thrift_server_builds_models_on_any_branch(warehouse: Warehouse, expected: Mapping[str, Any], tmp_path: Path):
@@ -202,6 +213,7 @@ def test_a_thrift_server_builds_models_on_any_branch(warehouse: Warehouse, expec
     server = submitted("hive.thriftserver.HiveThriftServer2", *told, **runtime)
     with running(tmp_path, *server, port=port), configured(spark_thrift=f"127.0.0.1:{port}"):
         refuse_other_rows(expected, built_in_lake(warehouse, "spark", branch="thrift", select=SOME))
+        refuse_shut_door(warehouse, spark_thrift=f"127.0.0.1:{port}")
 
 
 def test_a_spark_elsewhere_is_told_that_it_needs_a_catalog_it_can_reach(warehouse: Warehouse):

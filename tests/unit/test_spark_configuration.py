@@ -53,6 +53,12 @@ def test_a_session_sees_the_tables_of_one_ref_as_its_default_catalog() -> None:
     assert "spark.sql.catalog.lake.token" not in spark.catalog_configuration("http://localhost:8181", "main")
 
 
+def test_iceberg_reaches_s3_where_a_server_keeps_the_lake(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spark.session_configuration()["spark.jars.packages"] == spark.RUNTIME
+    configure(monkeypatch, lake="lakefs://dfp")
+    assert spark.session_configuration()["spark.jars.packages"] == f"{spark.RUNTIME},{spark.STORE}"
+
+
 def test_the_event_log_lands_in_the_folder_that_was_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "spark.eventLog.enabled" not in spark.session_configuration()
     configure(monkeypatch, spark_event_log=str(home / "events"))
