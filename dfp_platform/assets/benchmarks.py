@@ -13,6 +13,7 @@ from dfp_platform.assets.mobile import own_split
 from dfp_platform.assets.models import TRAINING
 from dfp_platform.assets.plots import benchmark_plots
 from dfp_platform.errors import NotFoundError
+from dfp_platform.resources.checks import asset_check
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
 
@@ -64,7 +65,7 @@ def host_benchmark(
     return {"report.json": told.to_json()}
 
 
-@dg.asset_check(asset=HOST_REPORT.split("/"), name="quiet_machine")
+@asset_check(asset=HOST_REPORT.split("/"), name="quiet_machine")
 def quiet_machine(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     """No measurement was disturbed; a disturbed row is kept, says why, and is not recommended."""
     from dfp_platform.mobile.host import HostBenchmark
@@ -74,7 +75,7 @@ def quiet_machine(report: Mapping[str, bytes]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not disturbed,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"figure": len(disturbed), "limit": 0, **disturbed},
+        metadata={"figure": len(disturbed), "limit": 0, "unit": "disturbed rows", "disturbed": disturbed},
     )
 
 
@@ -114,7 +115,9 @@ def phones(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg
     folder = settings().home / FOLDER
     rows = [row.model_dump(mode="json") for row in rows_in(folder)]
     if rows:
-        yield dg.Output({"report.json": _json(rows)}, "device_benchmark", metadata={"rows": len(rows)})
+        yield dg.Output(
+            {"report.json": _json(rows)}, "device_benchmark", metadata={**benchmark_plots(rows), "rows": len(rows)}
+        )
     else:
         context.log.warning(f"skipped: no phone has been measured, {folder} holds no row. next: dfp device run")
         kept = lake.files(DEVICE_REPORT).get("report.json")
@@ -123,7 +126,11 @@ def phones(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg
     report = phones_report([*host["rows"], *rows], host["quality"], synthetic=host["synthetic"])
     choices = {f"choice, {choice['model']}, {choice['place']}": choice["sentence"] for choice in report["choices"]}
     page = render_phones(report, machine=host["machine"], content=lake.content(HOST_REPORT))
-    yield dg.Output({"index.html": page, "report.json": _json(report)}, "page", metadata=choices)
+    yield dg.Output(
+        {"index.html": page, "report.json": _json(report)},
+        "page",
+        metadata={**benchmark_plots(report["rows"]), **choices},
+    )
 
 
 def _json(told: object) -> bytes:

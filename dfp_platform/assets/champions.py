@@ -8,9 +8,11 @@ import pyarrow as pa
 
 from dfp_platform.assets.choices import every_choice
 from dfp_platform.assets.models import TRAINING
+from dfp_platform.assets.plots import champion_plot
 from dfp_platform.models.champions import Reign, crowned
-from dfp_platform.publishing.champions import files_of, reign_at, trained_models
+from dfp_platform.resources.checks import asset_check
 from dfp_platform.resources.lake import LakeResource
+from dfp_platform.serving.versions import files_of, reign_at, trained_models
 from dfp_platform.settings import settings
 
 
@@ -31,11 +33,12 @@ def champions(
 
     table = cache(lambda: placed(dataset, places))
     reigns = {name: _reign(lake, name, table) for name in trained_models(lake.store, lake.ref)}
+    context.add_output_metadata(champion_plot(reigns.values()))
     context.add_output_metadata({f"{name} reigns": reign.reason for name, reign in reigns.items()})
     return {f"{name}.json": reign.to_json() for name, reign in reigns.items()}
 
 
-@dg.asset_check(asset=["models", "champions"], name="published_versions_reign")
+@asset_check(asset=["models", "champions"], name="published_versions_reign")
 def published_versions_reign(records: Mapping[str, bytes]) -> dg.AssetCheckResult:
     """Every version that is published is better than all before it by more than the interval, or the first."""
     beside = [reign for reign in map(Reign.from_json, records.values()) if reign.challenger is not None]
@@ -44,7 +47,10 @@ def published_versions_reign(records: Mapping[str, bytes]) -> dg.AssetCheckResul
         passed=not beside,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(f"{reign.model}: {reign.challenger.reason}" for reign in beside if reign.challenger),
-        metadata={"figure": min(lows), "limit": 0.0} if lows else {},
+        metadata={
+            **({"figure": min(lows), "limit": 0.0} if lows else {}),
+            "unit": "lower end of the interval by which a version is better",
+        },
     )
 
 

@@ -34,6 +34,15 @@ PHONE_NETWORKS = ("autoencoder", "detector_real_device")
 BENCHMARKS = ("reports/host_benchmark", "reports/device_benchmark", "reports/phones")
 """Assets that tell what artifacts cost on this machine and on phones."""
 
+TRAFFIC, TRAFFIC_REPORT = "serving/traffic", "reports/traffic"
+"""Assets that tell what the inference API was asked since the last look."""
+
+DRIFT_REPORT = "reports/drift"
+"""The asset that tells how far what a model sees lies from what it was trained on."""
+
+CHECKS_REPORT = "reports/checks"
+"""The asset that shows what every check said over the last publications."""
+
 
 def every_choice() -> dict[str, tuple[str, str]]:
     """Every model there may be: its name, and the preset and the device that make it. The demo's come first."""
@@ -67,7 +76,9 @@ def is_network(name: str) -> bool:
 def beyond_the_line() -> set[str]:
     """Assets that are made only where they, or their model, are asked for."""
     own = {asset for name in every_choice() for asset in (f"models/{name}", *artifacts_of(name))}
-    return {LABEL_BUDGET, STUDY, *BENCHMARKS} | own - {asset for name in LINE for asset in assets_of(name)}
+    return {LABEL_BUDGET, STUDY, TRAFFIC, TRAFFIC_REPORT, DRIFT_REPORT, CHECKS_REPORT, *BENCHMARKS} | own - {
+        asset for name in LINE for asset in assets_of(name)
+    }
 
 
 def wanted(choices: Mapping[str, Any]) -> Configuration:

@@ -1,4 +1,4 @@
-"""How old assets may be before their pages say so. Nothing fails by it: the data set is static."""
+"""How old data, online features and the line's models may be before their pages say so. Nothing fails by it."""
 
 from datetime import timedelta
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dfp_platform.assets.choices import LABEL_BUDGET, every_choice
 from dfp_platform.assets.models import TRAINING
+from dfp_platform.assets.plots import budget_plots
 from dfp_platform.errors import NotFoundError
 from dfp_platform.resources.lake import LakeResource
 
@@ -52,6 +53,7 @@ def label_budget(
         told = model.card.configuration
         apps = parts(placed(dataset, places), told.data, told.split)
         curves.append(label_budget(model, apps, budgets=config.budgets, progress=context.log.info))
+    context.add_output_metadata(budget_plots(curve.model_dump(mode="json") for curve in curves))
     last = {f"{curve.model} AUT of F1, {curve.budgets[-1].share:.0%}": curve.budgets[-1].f1 or 0.0 for curve in curves}
     context.add_output_metadata(last)
     return {"report.json": LabelBudgets(curves=tuple(curves)).to_json()}

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from dfp_platform.assets.choices import artifacts_of, assets_of, every_choice
 from dfp_platform.assets.models import MODELS, TRAINING
+from dfp_platform.assets.plots import size_plot
+from dfp_platform.resources.checks import asset_check
 from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def exported(asset: str, *, group: str) -> dg.AssetsDefinition:
                 own_split(files, inputs["dataset"], inputs["places"]), false_positive_rate=rate
             )
         made = export(files, exporter=exporter, precision=precision, calibration=calibration)
+        context.add_output_metadata(size_plot(len(made.data), sum(map(len, files.values()))))
         context.add_output_metadata({"model bytes": len(made.data), "threshold": made.card.threshold})
         return made.files
 
@@ -54,12 +57,12 @@ def exported(asset: str, *, group: str) -> dg.AssetsDefinition:
 def parity_with_pytorch(asset: str) -> dg.AssetChecksDefinition:
     """On the test apps and on seeded outliers an fp32 artifact answers as PyTorch; with fewer bits it ranks as well."""
 
-    @dg.asset_check(
+    @asset_check(
         asset=asset.split("/"),
         name="parity_with_pytorch",
         blocking=True,
         additional_ins={"model": dg.AssetIn(["models", ARTIFACTS[asset][0]]), **TRAINING},
-        description=parity_with_pytorch.__doc__,
+        description=parity_with_pytorch.__doc__ or "",
     )
     def check(
         artifact: Mapping[str, bytes], model: Mapping[str, bytes], dataset: pa.Table, places: pa.Table
@@ -71,8 +74,8 @@ def parity_with_pytorch(asset: str) -> dg.AssetChecksDefinition:
         held = MobileArtifact.from_files(artifact)
         parity = check_parity(model, held, test.matrix, labels=test.labels, seed=settings().seed)
         figures = parity.model_dump(mode="json", exclude={"artifact", "passed"})
-        exact = {"figure": parity.share_of_tolerance, "limit": 1.0}
-        ranking = {"figure": parity.roc_auc_change, "limit": -QUANTISED_LOSS}
+        exact = {"figure": parity.share_of_tolerance, "limit": 1.0, "unit": "largest difference over what is tolerated"}
+        ranking = {"figure": parity.roc_auc_change, "limit": -QUANTISED_LOSS, "unit": "change of ROC-AUC"}
         told = exact if parity.precision == "fp32" else ranking
         return dg.AssetCheckResult(passed=parity.passed, metadata={**told, **figures})
 

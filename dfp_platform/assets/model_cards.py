@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dfp_platform.assets.choices import every_choice
+from dfp_platform.assets.plots import card_plot
 from dfp_platform.ingest import origin
-from dfp_platform.publishing.champions import trained_models
 from dfp_platform.resources.lake import LakeResource
+from dfp_platform.serving.versions import trained_models
 
 
 @dg.asset(
@@ -41,6 +42,7 @@ def model_cards(
             test=test,
             reason=report["left_out"].get(name, ""),
         )
+    context.add_output_metadata(card_plot({name: told.judged for name, told in sorted(cards.items())}))
     context.add_output_metadata(
         {"models": len(cards), "judged": sum(told.judged is not None for told in cards.values())}
     )

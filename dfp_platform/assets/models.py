@@ -7,12 +7,16 @@ import dagster as dg
 import pyarrow as pa
 
 from dfp_platform.assets.choices import LINE, configured, every_choice, is_network, launchpad
+from dfp_platform.assets.freshness import freshness
+from dfp_platform.assets.plots import training_plots
+from dfp_platform.resources.checks import asset_check
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.tracking import TrackingResource
 from dfp_platform.settings import settings
 
 if TYPE_CHECKING:
     from dfp_platform.models.card import Origin
+    from dfp_platform.models.evaluation import ModelEvaluation
     from dfp_platform.models.parts import Parts
 
 TRAINING = {
@@ -20,6 +24,10 @@ TRAINING = {
     "places": dg.AssetIn(["tables", "marts", "split_index"], input_manager_key="iceberg"),
 }
 """The apps, and their places in time: what `placed` puts together."""
+
+_SLICES = {"test_unseen_packages_": "test, unseen packages: ", "test_": "test: "}
+_WORDS = {"roc_auc": "ROC-AUC", "f1": "F1", "usual_error": "largest usual error"}
+"""Labels of figures that are more than their names without underscores."""
 
 MODELS = LINE
 """The models of the main line."""
@@ -36,6 +44,7 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
         io_manager_key="weights",
         group_name=group,
         code_version="2",
+        freshness_policy=freshness() if name in LINE else None,
         kinds={"pytorch" if is_network(name) else "xgboost"},
         description=f"The preset {preset} trained on apps of the {device.replace('_', ' ')}, with its alarm threshold.",
     )
@@ -48,6 +57,7 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
     ) -> Mapping[str, bytes]:
         from dfp_platform.models.data import placed
         from dfp_platform.models.parts import parts
+        from dfp_platform.models.tracking import headline_figures
         from dfp_platform.models.training import train
 
         configuration = configured(name, context.op_execution_context.op_config)
@@ -61,10 +71,12 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
             progress=False,
             checkpoints=settings().home / "checkpoints",
         )
-        figures = _test_figures(made.files, apps)
+        judged = _tested(made.card.name, made.files, apps)
+        figures = headline_figures(judged) if judged else {}
         run = tracking.log(context, made, apps, figures)
+        context.add_output_metadata(training_plots(made.history, judged.model_dump(mode="json") if judged else None))
         context.add_output_metadata(
-            {"mlflow run": run, "threshold": made.card.threshold, **made.card.figures, **figures}
+            {**tracking.shown(run), "threshold": made.card.threshold, **labelled({**made.card.figures, **figures})}
         )
         context.add_output_metadata({"configuration": dg.MetadataValue.json(made.card.config)})
         return made.files
@@ -73,13 +85,14 @@ def trained(name: str, *, group: str) -> dg.AssetsDefinition:
 
 
 def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
-    """The share of benign calibration apps above the threshold is what the model was calibrated for."""
+    """Of the benign calibration apps the share raises an alarm that the model was calibrated for, or one app more."""
 
-    @dg.asset_check(
+    @asset_check(
         asset=["models", name],
         name="alarms_as_calibrated",
         blocking=True,
         additional_ins=TRAINING,
+        description=alarms_as_calibrated.__doc__ or "",
     )
     def check(files: Mapping[str, bytes], dataset: pa.Table, places: pa.Table) -> dg.AssetCheckResult:
         from dfp_platform.models.data import placed
@@ -88,25 +101,43 @@ def alarms_as_calibrated(name: str) -> dg.AssetChecksDefinition:
 
         model = load_model(files)
         told = model.card.configuration
-        later, limit = (
-            parts(placed(dataset, places), told.data, told.split).calibration.benign.matrix,
-            told.training.false_positive_rate,
+        later = parts(placed(dataset, places), told.data, told.split).calibration.benign.matrix
+        rate = told.training.false_positive_rate
+        share, limit = float(model.label(model.score(later)).mean()), rate + 1 / len(later)
+        return dg.AssetCheckResult(
+            passed=share <= limit,
+            metadata={
+                "figure": share,
+                "limit": limit,
+                "unit": "share of benign calibration apps that raise an alarm",
+                "calibrated for": rate,
+                "benign calibration apps": len(later),
+            },
         )
-        share = float(model.label(model.score(later)).mean())
-        return dg.AssetCheckResult(passed=share <= limit + 1 / len(later), metadata={"figure": share, "limit": limit})
 
     return check
 
 
-def _test_figures(files: Mapping[str, bytes], apps: "Parts") -> dict[str, float]:
-    """How a model does on the test of its own split; nothing where there is none."""
+def labelled(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures under labels that can be read, and that a page can break: ``test, unseen packages: F1``."""
+    found = {}
+    for name, value in figures.items():
+        slice_of, told = next(
+            ((text, name.removeprefix(key)) for key, text in _SLICES.items() if name.startswith(key)), ("", name)
+        )
+        found[slice_of + _WORDS.get(told, told.replace("_", " "))] = value
+    return found
+
+
+def _tested(name: str, files: Mapping[str, bytes], apps: "Parts") -> "ModelEvaluation | None":
+    """How a model does on the test of its own split; None where there is none."""
     from dfp_platform.models.evaluation import evaluate
-    from dfp_platform.models.tracking import headline_figures
     from dfp_platform.models.weights import load_model
 
     if not len(apps.test):
-        return {}
-    return headline_figures(evaluate({"": [load_model(files)]}, apps, seed=0, resamples=0).models[0])
+        return None
+    (judged,) = evaluate({name: [load_model(files)]}, apps, seed=0, resamples=0).models
+    return judged
 
 
 def origin_of(lake: LakeResource, device: str) -> "tuple[Origin, bool]":

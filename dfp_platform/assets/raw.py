@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dfp_platform.assets.freshness import freshness
+from dfp_platform.resources.checks import asset_check
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.resources.source import SourceResource
 
@@ -76,7 +77,7 @@ def raw_table(dataset: str) -> dg.AssetsDefinition:
 def has_rows(dataset: str) -> dg.AssetChecksDefinition:
     """A file holds apps of the real device alone, so only that one must not be empty."""
 
-    @dg.asset_check(asset=["raw", dataset], name="has_rows", blocking=True)
+    @asset_check(asset=["raw", dataset], name="has_rows", blocking=True, description=has_rows.__doc__ or "")
     def check(lake: LakeResource) -> dg.AssetCheckResult:
         from dfp_platform.ingest import origin
 
@@ -88,7 +89,9 @@ def has_rows(dataset: str) -> dg.AssetChecksDefinition:
 def judged_rows(dataset: str, rows: int) -> dg.AssetCheckResult:
     """What `has_rows` says of a number of rows."""
     least = 1 if dataset == DATASETS[0] else 0
-    return dg.AssetCheckResult(passed=rows >= least, metadata={"figure": float(rows), "limit": float(least)})
+    return dg.AssetCheckResult(
+        passed=rows >= least, metadata={"figure": float(rows), "limit": float(least), "unit": "apps"}
+    )
 
 
 assets = [make(dataset) for make in (raw_asset, raw_table) for dataset in DATASETS]

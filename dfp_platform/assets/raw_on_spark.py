@@ -10,8 +10,10 @@ from pydantic import Field
 from dfp_platform.assets.raw import judged_rows
 from dfp_platform.errors import NotFoundError
 from dfp_platform.publishing.launch import INGEST_JOB
+from dfp_platform.resources.checks import completed
 from dfp_platform.resources.dagster_internals import graph_of, key_of, materialization
 from dfp_platform.resources.lake import LakeResource, lineage_of
+from dfp_platform.resources.retrying import retries
 from dfp_platform.resources.source import SourceResource
 from dfp_platform.resources.spark_session import SparkResource
 
@@ -62,7 +64,7 @@ def ingest_archive(
         told = lineage_of(lake.store, graph, branch, *assets)
         lineage["lineage"] = json.dumps(told, sort_keys=True)
     _tell(context, lake, made, {asset: told[asset] for asset in assets})
-    context.log_event(_has_rows(config.dataset, made.rows))  # type: ignore[arg-type] # annotated as if it took fewer
+    context.log_event(_has_rows(lake, config.dataset, made.rows))  # type: ignore[arg-type] # annotated as if it took fewer
 
 
 def _tell(context: dg.OpExecutionContext, lake: LakeResource, made: "Origin", lineage: Mapping[str, Any]) -> None:
@@ -81,19 +83,25 @@ def _tell(context: dg.OpExecutionContext, lake: LakeResource, made: "Origin", li
         )
 
 
-def _has_rows(dataset: str, rows: int) -> dg.AssetCheckEvaluation:
+def _has_rows(lake: LakeResource, dataset: str, rows: int) -> dg.AssetCheckEvaluation:
     """The check of the asset, which has no step of its own here."""
-    said = judged_rows(dataset, rows)
+    asset = f"raw/{dataset}"
+    said = completed(lake, judged_rows(dataset, rows), asset=asset, check="has_rows")
     return dg.AssetCheckEvaluation(
-        asset_key=key_of(f"raw/{dataset}"),
+        asset_key=key_of(asset),
         check_name="has_rows",
         passed=said.passed,
         metadata=said.metadata,
+        description=said.description,
         blocking=True,
     )
 
 
-@dg.job(name=INGEST_JOB, description="Read files by Spark into the raw table of a data set, and publish it.")
+@dg.job(
+    name=INGEST_JOB,
+    description="Read files by Spark into the raw table of a data set, and publish it.",
+    op_retry_policy=retries().policy(INGEST_JOB),
+)
 def ingest_on_spark() -> None:
     """One op: `ingest_archive`."""
     ingest_archive()

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dfp_platform.assets.choices import STUDY
 from dfp_platform.assets.models import TRAINING, origin_of
+from dfp_platform.assets.plots import study_plots
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
 
@@ -67,6 +68,7 @@ def study(
     )
     told = found.model_dump(mode="json")
     files = {one.preset: studies.preset_file(found, one) for one in found.presets}
+    context.add_output_metadata(study_plots(told))
     context.add_output_metadata({"verdict": verdict(told), **telling.seconds_by_preset})
     context.add_output_metadata({f"{one.preset} best": one.best_value for one in found.presets})
     page = render_study(told, {preset: file.decode() for preset, file in files.items()})

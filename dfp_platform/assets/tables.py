@@ -15,6 +15,7 @@ from dfp_platform.assets.freshness import freshness
 from dfp_platform.ingest.contract import FIRST_DATE, LAST_DATE
 from dfp_platform.resources.dagster_internals import LOCAL
 from dfp_platform.resources.dbt import DbtResource, manifest
+from dfp_platform.resources.dbt_tests import description
 
 MONTHS = dg.MonthlyPartitionsDefinition(
     start_date=FIRST_DATE.isoformat(), end_date=(LAST_DATE + timedelta(days=1)).isoformat()
@@ -43,8 +44,12 @@ class TablesTranslator(DagsterDbtTranslator):
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetCheckSpec | None:
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        scope = manifest["nodes"][unique_id]["config"].get("meta", {}).get(LOCAL)
-        return spec._replace(metadata={**spec.metadata, LOCAL: scope}) if spec and scope else spec
+        if spec is None:
+            return None
+        test = manifest["nodes"][unique_id]
+        scope = test["config"].get("meta", {}).get(LOCAL)
+        metadata = {**spec.metadata, LOCAL: scope} if scope else spec.metadata
+        return spec._replace(description=spec.description or description(test), metadata=metadata)
 
 
 def dbt_tables() -> dg.AssetsDefinition:

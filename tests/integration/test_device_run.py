@@ -15,17 +15,17 @@ from pathlib import Path
 import pytest
 
 from dfp_platform.catalog import open_catalog
-from dfp_platform.cli import main
 from dfp_platform.lake import open_lake
 from dfp_platform.mobile.artifact import MobileArtifact, MobileCard
 from dfp_platform.mobile.device_row import DeviceRow, read_rows
 from dfp_platform.models.data import TrainingData
 from dfp_platform.models.training import train
-from dfp_platform.serving.champion import CHAMPION
 from dfp_platform.settings import PROJECT_ROOT, settings
 from tests.apps import tiny_table
 from tests.configured import tiny
 from tests.device_rows import ROW
+from tests.dfp_calls import calling
+from tests.serving_api import EXPORT as CHAMPION
 
 FILES = "device/sdcard/Android/data/dev.dfp.lab/files"
 PHONE = {
@@ -136,16 +136,7 @@ def home(kept, tmp_path, monkeypatch):
 def dfp(home, monkeypatch, capfdbinary):
     """Calls `dfp device` in this process; gives exit code, stdout and stderr."""
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfp", "device", *arguments])
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            sys.exit(main())
-        sys.stdout.flush()
-        said = capfdbinary.readouterr()
-        return int(ended.value.code or 0), said.out.decode(), said.err.decode()
-
-    return call
+    return calling(monkeypatch, capfdbinary, "device")
 
 
 def calls(place: Path) -> list[str]:

@@ -13,16 +13,16 @@ import dagster as dg
 import pytest
 
 from dfp_platform.assets.choices import STUDY, run_config_of
+from dfp_platform.catalog import content_at
 from dfp_platform.cli import main
 from dfp_platform.cli.runs import QUIET
 from dfp_platform.definitions import defs
 from dfp_platform.models.card import ModelCard
 from dfp_platform.models.studies import Study
-from dfp_platform.publishing.champions import CHAMPIONS, reign_at
 from dfp_platform.publishing.launch import RunOutcome, run_job
 from dfp_platform.resources.dagster_internals import ASSET_JOB, key_of, report_materialization
-from dfp_platform.resources.lake import content_at
 from dfp_platform.resources.tracking import TRACKED_TAG
+from dfp_platform.serving.versions import CHAMPIONS, reign_at
 from dfp_platform.settings import settings
 from tests.configured import tiny
 from tests.model_line import MODEL, lake, model_line, train
@@ -84,7 +84,7 @@ def test_what_a_model_was_told_is_in_its_content_its_lineage_and_mlflow(instance
     )
     assert 0.5 < logged.metrics["test_roc_auc"] <= 1
     assert (logged.tags["lake.branch"], logged.tags["split.version"], logged.tags["split.by"]) == ("main", "v1", "time")
-    assert logged.tags["feature_service"] == "malware_model"
+    assert logged.tags["feature_service"] == "vae"
     assert logged.tags["lake.data_tag"] == f"model-{NAME}-v1-data"
     assert instance.get_run_by_id(first.run_id).tags[TRACKED_TAG] == "open"
 

@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from dfp_platform.assets import features, models
+from dfp_platform.assets.choices import LINE
 from dfp_platform.assets.freshness import freshness
 from dfp_platform.assets.raw import raw_asset, raw_table
 from dfp_platform.settings import PROJECT_ROOT, Settings, settings
@@ -43,3 +45,9 @@ def test_without_days_nothing_is_ever_old(monkeypatch: pytest.MonkeyPatch) -> No
 def test_dbt_and_dagster_agree_on_how_old_is_old() -> None:
     project = yaml.safe_load((PROJECT_ROOT / "dbt_project" / "dbt_project.yml").read_text())
     assert project["vars"]["raw_is_old_after_days"] == Settings.model_fields["old_after_days"].default
+
+
+def test_online_features_and_models_of_the_line_grow_old_and_others_do_not() -> None:
+    specs = [features.online, *models.assets, *models.beyond]
+    aging = {spec.key.path[-1] for made in specs for spec in made.specs if spec.freshness_policy}
+    assert aging == {"online", *LINE}
