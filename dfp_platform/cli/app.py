@@ -8,15 +8,23 @@ import typer
 
 from dfp_platform import __version__
 from dfp_platform.cli import (
+    alert,
     backfill,
     catalog,
     demo,
     device,
+    doctor,
+    features,
     lake,
     lake_care,
     lake_history,
+    lake_setup,
     lake_writes,
+    lineage,
+    metrics,
     models,
+    pages,
+    plan,
     questions,
     replaying,
     runs,
@@ -53,16 +61,23 @@ def dfp(
 
 demo.register(app)
 runs.register(app)
+plan.register(app)
+doctor.register(app)
 studies.register(app)
 backfill.register(app)
 questions.register(app)
 serve.register(app)
+alert.register(app)
+lineage.register(app)
 tracing.register(app)
 replaying.register(app)
-for family in (lake_history, lake_writes, lake_care):
+for family in (lake_history, lake_writes, lake_care, lake_setup):
     family.register(lake.app)
+pages.register(lake.app, app)
 app.add_typer(lake.app, name="lake")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(models.app, name="models")
+app.add_typer(metrics.app, name="metrics")
+app.add_typer(features.app, name="features")
 app.add_typer(spark.app, name="spark")
 app.add_typer(device.app, name="device")

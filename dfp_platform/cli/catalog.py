@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from dfp_platform.cli.lake import opened
+from dfp_platform.cli.listening import refuse_open_door, tls_of
+from dfp_platform.cli.logs import configure_log
 from dfp_platform.cli.screen import Json, err, print_json, print_table
 from dfp_platform.schemas import MAIN
 
@@ -56,20 +58,24 @@ def serve(
 
     Branches can be read and written, tags and commits read. Clients need the property `uri`, `warehouse` (a ref; else
     main), and, where DFP_CATALOG_TOKEN is set, `token` with that value or `credential` with a colon before it.
+    With DFP_TLS_CERT and DFP_TLS_KEY it speaks HTTPS.
     How an S3 warehouse is reached, and keys to it that clients may have, are read from PYICEBERG_CATALOG__LAKE__S3__… .
     """
-    from dfp_platform.catalog.rest.access import Access, refuse_open_door
+    from dfp_platform.catalog.rest.access import Access
     from dfp_platform.catalog.rest.app import Server, run
     from dfp_platform.catalog.storage import storage_properties
     from dfp_platform.settings import choose
 
-    secret = choose(lake=lake).catalog_token
-    token = secret.get_secret_value() if secret else None
-    refuse_open_door(host, token)
-    server = Server(opened(), Access(token), storage_properties(), tuple(allow_location or ()))
+    at = choose(lake=lake)
+    configure_log()
+    token, watcher = (told.get_secret_value() if told else None for told in (at.catalog_token, at.metrics_token))
+    tls = tls_of(at)
+    refuse_open_door(host, token, setting="catalog_token")
+    server = Server(opened(), Access(token, watcher), storage_properties(), tuple(allow_location or ()))
 
     def ready(host: str, port: int) -> None:
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if tls else "http"
+        address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         if as_json:
             print_json({"uri": address})
         else:
@@ -77,4 +83,4 @@ def serve(
                 f"{server.lake.uri} is an Iceberg REST catalog at {address} (warehouse: a branch, tag or commit)"
             )
 
-    run(server, host=host, port=port, ready=ready)
+    run(server, host=host, port=port, ready=ready, tls=tls)

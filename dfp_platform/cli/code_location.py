@@ -19,6 +19,24 @@ def graph() -> Graph:
     return graph_of(defs.resolve_asset_graph())
 
 
+def loaded_whole() -> Graph:
+    """`graph`, once every job, schedule and sensor was put together too, as Dagster's own programs do."""
+    from dfp_platform.definitions import defs
+    from dfp_platform.resources.dagster_internals import graph_of
+
+    repository = defs.get_repository_def()
+    repository.validate_loadable()
+    return graph_of(repository.asset_graph)
+
+
+def steps() -> dict[str, tuple[str, ...]]:
+    """The steps by which each asset is made and judged."""
+    from dfp_platform.definitions import defs
+    from dfp_platform.resources.dagster_history import steps_of_assets
+
+    return steps_of_assets(defs.resolve_asset_graph())
+
+
 def partitions() -> dict[str, list[str]]:
     """The partition keys of each partitioned asset, in order."""
     from dfp_platform.definitions import defs
@@ -31,7 +49,6 @@ def partitions() -> dict[str, list[str]]:
 
 def instance() -> AbstractContextManager[DagsterInstance]:
     """Dagster's records of this project, wherever the command was called."""
-    from dfp_platform.resources.dagster_internals import project_instance
-    from dfp_platform.settings import PROJECT_ROOT, settings
+    from dfp_platform.resources.dagster_internals import configured_instance
 
-    return project_instance(PROJECT_ROOT, settings().dagster_home)
+    return configured_instance()

@@ -127,11 +127,11 @@ def _session(ref: str, wanted: Sequence[str], built: frozenset[str]) -> PhoneSes
     """The artifacts of the lake at a ref that the app can run, with rows of the champion's test part."""
     from dfp_platform.mobile.artifact import MobileArtifact
     from dfp_platform.mobile.device_session import artifacts_at, phone_session, selected, unseen_apps
-    from dfp_platform.serving.champion import champion
+    from dfp_platform.serving.published import published
 
     lake = opened()
     commit = lake.resolve(ref)
-    model = MobileArtifact.from_files(champion(lake, commit)).card.model
+    model = MobileArtifact.from_files(published(lake, commit).files).card.model
     artifacts, lacking = selected(artifacts_at(lake, commit), wanted=wanted, built=built)
     if lacking:
         err().print(f"left out, for the app lacks their runtime: {', '.join(lacking)}", markup=False)

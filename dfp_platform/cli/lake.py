@@ -11,7 +11,7 @@ import typer
 
 from dfp_platform.cli import code_location
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
-from dfp_platform.errors import InvalidNameError, NotFoundError
+from dfp_platform.errors import DfpError, InvalidNameError, NotFoundError
 from dfp_platform.schemas import MAIN, Commit
 
 if TYPE_CHECKING:
@@ -125,19 +125,30 @@ def revert(
     as_json: Json = False,
 ) -> None:
     """Take a publication back by a new commit, and everything that followed it: online features, aliases, pages."""
-    from dfp_platform.publishing.promotions import settle
     from dfp_platform.publishing.truth import tell_truth
     from dfp_platform.settings import settings
 
     lake, target = opened(), branch or settings().branch
     taken_back = _publication(lake, target, what)
     head = lake.revert(target, taken_back)
-    settle(lake, target)
+    do_what_follows(lake, target)
     with code_location.instance() as instance:
         tell_truth(instance, lake, code_location.graph())
     if as_json:
         return print_json({"branch": target, "reverted": taken_back, "commit": head})
     return out().print(f"{target} is at {head[:12]}, without {taken_back[:12]}")
+
+
+def do_what_follows(lake: Lake, target: str) -> None:
+    """The promotions of a commit that a person has just made. Raises what they raise, saying that the commit stands."""
+    from dfp_platform.publishing.promotions import settle
+
+    try:
+        settle(lake, target)
+    except DfpError as error:
+        stands = f"{target} is at {lake.resolve(target)[:12]} already, so do not do it again"
+        later = "what has to follow it is done by the next run, such as dfp run --select features/registry"
+        raise type(error)(error.message, hint=f"{error.hint}; {stands}: {later}", **error.fields) from error
 
 
 def _publication(lake: Lake, target: str, what: str) -> str:

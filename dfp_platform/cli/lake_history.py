@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dfp_platform.cli.graph import drawn
 from dfp_platform.cli.lake import Ref, opened
-from dfp_platform.cli.screen import Json, print_json, print_table, size
+from dfp_platform.cli.screen import Json, out, print_json, print_table, size
 from dfp_platform.errors import InvalidNameError
 from dfp_platform.schemas import MAIN, Commit, CommitId, Difference
 
@@ -193,7 +194,26 @@ def print_rehearsal(lake: Lake, source: str, into: str, merge: Merge, *, as_json
     return print_differences(found, tables)
 
 
+def dataset_card(
+    ref: Ref = MAIN,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the page there, not to stdout.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A page about the landed data: source, licence, columns, rows by year and label, loads, versions, defects."""
+    from dfp_platform.ingest.dataset_facts import card_facts
+    from dfp_platform.lake.durable import write_whole_file
+    from dfp_platform.reports.dataset_card import dataset_card as page
+
+    facts = card_facts(opened(), ref)
+    if as_json:
+        return print_json(facts)
+    if output is None:
+        return typer.echo(page(facts).decode(), nl=False)
+    write_whole_file(output, page(facts))
+    return out().print(f"{output} tells of {ref} at {facts.commit[:12]}")
+
+
 def register(lake: typer.Typer) -> None:
     """Add these commands to `dfp lake`."""
-    for command in (log, branches, diff):
+    for command in (log, branches, diff, dataset_card):
         lake.command()(command)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dfp_platform.cli import code_location
-from dfp_platform.cli.lake import opened
+from dfp_platform.cli.lake import do_what_follows, opened
 from dfp_platform.cli.questions import AtRef
 from dfp_platform.cli.screen import Json, err, out, print_json, print_table, size
 from dfp_platform.errors import InputError, NotFoundError, UnreachableError
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dfp_platform.lake import Lake
     from dfp_platform.models.card import ModelCard
     from dfp_platform.models.registration import Registered
-    from dfp_platform.publishing.champions import Version
     from dfp_platform.publishing.model_story import Story, Told
+    from dfp_platform.serving.versions import Version
 
 app = typer.Typer(help="Versions of models: which one reigns, how two compare, promotion.", no_args_is_help=True)
 
@@ -115,7 +115,6 @@ def promote(
     """Make a version the champion by hand, in one commit; aliases and services follow. `dfp lake revert` undoes it."""
     from dfp_platform.publishing.champions import promote as crown
     from dfp_platform.publishing.model_story import chosen_version, model_files, named_model
-    from dfp_platform.publishing.promotions import settle
     from dfp_platform.publishing.truth import tell_truth
     from dfp_platform.settings import settings
 
@@ -125,7 +124,7 @@ def promote(
     model_files(lake, target, found)
     graph = code_location.graph()
     reign = crown(lake, target, found, graph, by=_person(), why=message, now=datetime.now(UTC))
-    settle(lake, target)
+    do_what_follows(lake, target)
     with code_location.instance() as instance:
         tell_truth(instance, lake, graph)
     head = lake.resolve(target)
@@ -142,8 +141,8 @@ def _person() -> str:
 
 
 def _story(lake: Lake, ref: str, name: str) -> Story:
-    from dfp_platform.publishing.champions import versions
     from dfp_platform.publishing.model_story import story_of
+    from dfp_platform.serving.versions import versions
 
     return story_of(lake, ref, name, _registered(name, [version.content for version in versions(lake, name)]))
 

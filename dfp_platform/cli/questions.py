@@ -48,11 +48,11 @@ def predict(
     """Score raw apps with the published model: one row an app, its score, and whether it raises an alarm."""
     if output.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter(f"{output} is neither .parquet nor .csv", param_hint="--output")
-    from dfp_platform.serving.champion import champion, score_file
+    from dfp_platform.serving.published import published, score_file
 
     lake = opened()
     commit = lake.resolve(ref)
-    scores = score_file(champion(lake, commit), file)
+    scores = score_file(published(lake, commit).files, file)
     _write(scores, output)
     alarms = sum(scores["label"].to_pylist())
     if as_json:

@@ -27,6 +27,12 @@ Source = Annotated[str | None, typer.Option(help="auto, sample, archives, kaggle
 Append = Annotated[
     bool, typer.Option("--append", help="Put the rows beside those that landed before, as one more load.")
 ]
+Engine = Annotated[str | None, typer.Option(help="SQL engine that builds the tables.")]
+Select = Annotated[
+    list[str] | None, typer.Option("--select", "-s", help="A room, an asset or a glob; may be repeated.")
+]
+From = Annotated[str | None, typer.Option("--from", help="Only these assets and what is made from them.")]
+To = Annotated[str | None, typer.Option("--to", help="Only these assets and what they are made from.")]
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Config of Dagster's loggers that leaves the telling to `Narrator`; the whole log is in the UI."""
 
@@ -57,30 +63,46 @@ HELD = "not published:"
 
 def run(
     choices: Choices = None,
-    select: Annotated[
-        list[str] | None, typer.Option("--select", "-s", help="A room, an asset or a glob; may be repeated.")
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Only these assets and what is made from them.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only these assets and what they are made from.")] = None,
+    select: Select = None,
+    start: From = None,
+    end: To = None,
     branch: Branch = None,
     base: Base = None,
     source: Source = None,
     append: Append = False,
-    engine: Annotated[str | None, typer.Option(help="SQL engine that builds the tables.")] = None,
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
-    """Make assets on a branch of their own, and publish them if every check passes."""
+    """Make assets on a branch of their own, and publish them if every check passes. `dfp plan` says beforehand what."""
+    told, _, keys = asked_for(choices, select, start, end, source=source, append=append, engine=engine)
+    report(launched(keys, told, branch=branch, base=base), as_json=as_json)
+
+
+def asked_for(
+    choices: list[str] | None,
+    select: list[str] | None,
+    start: str | None,
+    end: str | None,
+    *,
+    source: str | None,
+    append: bool,
+    engine: str | None,
+) -> tuple[Configuration, dict[str, tuple[str, ...]], list[str] | None]:
+    """The training that is asked for, the assets one can choose from, and those that are chosen (None: all of them).
+
+    Raises:
+        ConfigurationError, NotFoundError: a choice or pattern that cannot be; the nearest is named.
+    """
     from dfp_platform.settings import choose
 
     choose(source=source, engine=engine, write_disposition="append" if append else None)
     told = told_by(choices)
     dependencies = _dependencies(told, *(select or []), *(name for name in (start, end) if name))
-    keys = chosen(dependencies, select=select or [], start=start, end=end)
-    report(launched(keys, told, branch=branch, base=base), as_json=as_json)
+    return told, dependencies, chosen(dependencies, select=select or [], start=start, end=end)
 
 
 def publish(
-    run_id: Annotated[str, typer.Argument(help="Id of a run that was held back.", metavar="RUN")],
+    run_id: Annotated[str, typer.Argument(help="Id of a run that was held back, or is a proposal.", metavar="RUN")],
     as_json: Json = False,
 ) -> None:
     """Try to publish a run again: the same gate, on what stands on its branch now."""

@@ -32,6 +32,17 @@ def err() -> Console:
 
 
 @contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on a terminal what takes a while, until it is done."""
+    console = err()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+@contextmanager
 def only_answers_on_stdout() -> Iterator[None]:
     """Keep what libraries print from stdout, also from processes started meanwhile; Dagster's logs have it."""
     sys.stdout.flush()
@@ -47,11 +58,17 @@ def only_answers_on_stdout() -> Iterator[None]:
 
 
 def complain(error: DfpError) -> None:
-    """Print what went wrong and what to do next."""
+    """Print what went wrong and what to do next, without secrets that a library may have put into it."""
+    from dfp_platform.settings import settings
+
+    try:
+        hidden = settings().without_secrets
+    except DfpError:  # it may be the very one: settings that cannot be read know no secrets
+        hidden = str
     console = err()
-    console.print(Text("error: ", style="bold red") + Text(error.message))
+    console.print(Text("error: ", style="bold red") + Text(hidden(error.message)))
     if error.hint:
-        console.print(Text("  next: ", style="bold") + Text(error.hint))
+        console.print(Text("  next: ", style="bold") + Text(hidden(error.hint)))
 
 
 def print_json(value: Any) -> None:
@@ -72,7 +89,7 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, for_people: bool = False) -> None:
-    """Print rows under headings; numbers stand to the right. In a pipe: tab-separated, without headings.
+    """Print rows under headings; numbers stand to the right. In a pipe: tab-separated, without headings and styles.
 
     Args:
         for_people: print headings in a pipe too.
@@ -87,7 +104,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, for_pe
         numeric = bool(listed) and all(isinstance(row[index], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     out().print(table)
 
 

@@ -91,3 +91,20 @@ def chosen(
     if not found:
         raise NotFoundError("the options together leave no asset", hint="widen --select, --from or --to")
     return sorted(found)
+
+
+def options_for(keys: Iterable[str], dependencies: Dependencies) -> list[str]:
+    """The shortest options of `dfp run` found that choose exactly these assets; none where they are all there are.
+
+    One `--from` if the assets are all that is made from one of them or from a room, else a `--select` a room or asset.
+    """
+    wanted = set(keys)
+    if wanted == set(dependencies):
+        return []
+    rooms = sorted({name.split("/")[0] for name in wanted})
+    for start in [*rooms, *sorted(wanted)]:
+        if chosen(dependencies, start=start) == sorted(wanted):
+            return ["--from", start]
+    whole = [room for room in rooms if named(room, dependencies) <= wanted]
+    rest = sorted(name for name in wanted if name.split("/")[0] not in whole)
+    return [word for pattern in sorted([*whole, *rest]) for word in ("--select", pattern)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +29,8 @@ def trace(
         str,
         typer.Argument(
             help="A path in the lake (models/autoencoder, mobile/autoencoder_onnx/model.onnx), a table "
-            "(marts.fct_training_dataset), a lake tag (model-autoencoder-v1-data) or the id of an MLflow run."
+            "(marts.fct_training_dataset), a lake tag (model-autoencoder-v1-data), the id of an MLflow run or of a "
+            "prediction."
         ),
     ],
     ref: Annotated[str, typer.Option("--ref", help="Branch, tag or commit at which a path or table is looked for.")] = (
@@ -69,6 +70,26 @@ def _plain(step: Step) -> dict[str, Any]:
 def _named(target: Target) -> Iterator[str]:
     if target.file is not None:
         yield f"{target.file.path}  {size(target.file.size)}, sha256 {target.file.sha256}"
+    if target.prediction is not None:
+        yield from answered(target.prediction)
+
+
+def answered(row: Mapping[str, Any]) -> Iterator[str]:
+    """What a person reads of one prediction: what was asked, what was answered by whom, and from which features."""
+    yield f"{row['prediction_id']}  {row['time']:%Y-%m-%d %H:%M:%S} UTC, in {row['found']}"
+    yield f"app {row['sha256'] or '(not named)'}, request {row['request_id']}, {row['latency_ms']:.1f} ms"
+    error = row["reconstruction_error"]
+    told = f"score {row['score']:.6g}, {'malware' if row['label'] else 'no malware'} (threshold {row['threshold']:.6g})"
+    yield told + (f", reconstruction error {error:.6g}" if error is not None else "")
+    version = f" {row['model_version']}" if row["model_version"] else ""
+    yield f"by {row['model']}{version}, {row['role']}, loaded from {row['artifact']} at {row['lake_commit'][:12]}"
+    known = sum(value is not None for value in row["vector"].values())
+    values = f"{known} of {len(row['vector'])} features known"
+    if row["features_commit"]:
+        yield f"{values}, from the online version {row['features_from']}, switched by {row['features_commit'][:12]}"
+        yield f"  which came from: dfp trace features/online --ref {row['features_commit']}"
+    else:
+        yield f"{values}, sent with the request"
 
 
 def drawn(steps: Sequence[Step], *, width: int = 0) -> Iterator[str]:

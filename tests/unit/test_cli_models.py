@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.cli import main
 from dfp_platform.lake import open_lake
 from dfp_platform.models.champions import Challenger, Reign
-from dfp_platform.publishing.champions import reign_path, tagged
-from dfp_platform.resources.lake import content_at
+from dfp_platform.publishing.champions import tagged
+from dfp_platform.serving.versions import reign_path
 from dfp_platform.settings import settings
 
 Dfp = Callable[..., tuple[int, str, str]]
