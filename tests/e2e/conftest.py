@@ -63,6 +63,15 @@ def free_port() -> int:
 
 
 @pytest.fixture
+def free_ports() -> tuple[int, int]:
+    """Two of them."""
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+@pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes put in this list are ended after the test, with everything they started."""
     processes: list[subprocess.Popen[bytes]] = []

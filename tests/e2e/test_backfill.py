@@ -46,6 +46,7 @@ def backfill(demo: Demo, *options: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_months_are_made_again_by_several_runs_at_once_and_the_table_is_as_if_built_whole(demo: Demo) -> None:

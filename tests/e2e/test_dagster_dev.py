@@ -18,7 +18,7 @@ from tests.e2e.conftest import Demo
 MEMORY_LIMIT = 700e6
 """Bytes of proportional set size that all processes of `dagster dev` may take together."""
 
-NOT_AT_LOAD = ("mlflow", "feast", "pyspark", "kubernetes", "torch", "tensorflow")
+NOT_AT_LOAD = ("mlflow", "feast", "pandas", "pyarrow.dataset", "pyspark", "kubernetes", "torch", "tensorflow")
 
 MATERIALIZED = """{ assetsOrError { ... on AssetConnection { nodes {
     key { path } assetMaterializations(limit: 1) { runId metadataEntries { label } } } } } }"""

@@ -11,7 +11,7 @@ from dfp_platform.catalog import open_catalog
 from dfp_platform.catalog.describing import column_docs
 from dfp_platform.ingest.descriptions import DESCRIPTIONS
 from dfp_platform.lake import open_lake
-from dfp_platform.resources.dagster_internals import key_of, project_instance
+from dfp_platform.resources.dagster_internals import key_of, path_of, project_instance
 from dfp_platform.settings import PROJECT_ROOT
 from tests.e2e.conftest import Demo
 
@@ -42,6 +42,10 @@ def test_the_page_of_a_table_shows_its_columns_and_so_does_the_command(demo: Dem
             schema = latest.asset_materialization.metadata["dagster/column_schema"].value
             described = {column.name: column.description for column in schema.columns}
             assert described["sys_read"] == DESCRIPTIONS["sys_read"]
+        lineage = latest.asset_materialization.metadata["dagster/column_lineage"].value  # of the last, which dbt made
+        (read,), (split,) = lineage.deps_by_column["sys_read"], lineage.deps_by_column["split"]
+        assert (path_of(read.asset_key), read.column_name) == ("tables/staging/stg_kronodroid__combined", "sys_read")
+        assert split.column_name == "sha256", "a hash of it decides"
     command = ["dfp", "catalog", "describe", "marts.split_index", "--json"]
     told = subprocess.run(command, cwd=demo.root, env=demo.environment, capture_output=True, text=True, check=True)
     columns = {column["column"]: column for column in json.loads(told.stdout)}

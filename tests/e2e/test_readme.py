@@ -50,11 +50,6 @@ def test_ci_runs_the_commands_that_the_readme_shows() -> None:
     )
 
 
-def test_the_files_that_the_readme_links_to_exist() -> None:
-    links = re.findall(r"\]\(((?!http)[^)]+)\)", (PROJECT_ROOT / "README.md").read_text())
-    assert [link for link in links if not (PROJECT_ROOT / link).exists()] == []
-
-
 @pytest.mark.timeout(700)
 @pytest.mark.xdist_group("demo")
 def test_the_demo_ends_with_what_came_out(demo: Demo) -> None:
@@ -65,7 +60,8 @@ def test_the_demo_ends_with_what_came_out(demo: Demo) -> None:
     assert str(reports[0]) in demo.printed.replace("\n", "")
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.xdist_group("demo")
 def test_the_other_commands_run_as_they_are_written(demo: Demo) -> None:
     """In the order of the page. They change the demo, so this is the last test that looks at it."""

@@ -18,12 +18,12 @@ import httpx
 import psutil
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.lake.ownership import read_ownership, run_branch
 from dfp_platform.publishing.publication import PUBLISHED_TAG
 from dfp_platform.publishing.truth import ABSENT
 from dfp_platform.publishing.workers import WORKER_TAG
 from dfp_platform.resources.dagster_internals import failed_steps, project_instance
-from dfp_platform.resources.lake import content_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 from tests.toy_harness import ASSETS, Toy
 
