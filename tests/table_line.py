@@ -42,7 +42,8 @@ def totals(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Material
 
     catalog = open_catalog(lake.writer(context, "tables/marts/totals"), lake.ref)
     overwrite(catalog, "marts.totals", pa.table({"total": [sum(values(lake))]}))
-    return lake.materialized("tables/marts/totals")
+    sources = dg.TableColumnLineage({"total": [dg.TableColumnDep(EVENTS, "value")]})
+    return lake.materialized("tables/marts/totals", {"dagster/column_lineage": sources})
 
 
 def no_value_is_negative(lake: LakeResource) -> dg.AssetCheckResult:

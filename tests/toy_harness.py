@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dfp_platform.catalog import content_at
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.publishing.launch import RunOutcome, publish_run, rerun, run_job
 from dfp_platform.publishing.publication import Outcome
@@ -21,7 +22,6 @@ from dfp_platform.resources.dagster_internals import (
     latest_data_versions,
     project_instance,
 )
-from dfp_platform.resources.lake import content_at
 from dfp_platform.settings import PROJECT_ROOT, settings
 from tests import toy_line
 
@@ -49,6 +49,18 @@ class Toy:
 
     def run(self, *, job: str = ASSET_JOB, **options: Any) -> RunOutcome:
         return run_job(job=job, instance=self.instance, module="tests.toy_line", **options)
+
+    def run_beside_somebody(self) -> RunOutcome:
+        """A run whose a is "ours", held back because somebody else has changed it to "theirs" meanwhile."""
+        self.turn("a.value", "ours")
+
+        def somebody_else(event: Any) -> None:
+            if event.is_step_success and event.step_key == "reports__a":
+                self.lake.commit("main", {"reports/a/report.json": b"theirs"}, message="by hand")
+
+        held = self.run(progress=somebody_else)
+        assert not held.success
+        return held
 
     def rerun(self, run_id: str, **options: Any) -> RunOutcome:
         return rerun(run_id, instance=self.instance, module="tests.toy_line", **options)

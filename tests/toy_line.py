@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dfp_platform.publishing.executor import publishing
+from dfp_platform.publishing.executor import EXECUTORS
 from dfp_platform.resources.io_managers import io_managers
 from dfp_platform.resources.lake import LakeResource
 from dfp_platform.settings import settings
@@ -86,13 +86,10 @@ def check_of(name: str) -> dg.AssetChecksDefinition:
 def defs() -> dg.Definitions:
     """The code location."""
     lake = LakeResource()
-    inner = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}[
-        knob("inner", "in_process")
-    ]
     return dg.Definitions(
         assets=[a, b, c],
         jobs=[dg.define_asset_job("without_checks", dg.AssetSelection.assets(["reports", "a"]).without_checks())],
         asset_checks=[check_of(name) for name in "abc"],
         resources={"lake": lake, **io_managers(lake)},
-        executor=publishing(inner),
+        executor=EXECUTORS[knob("inner", "in_process")](),
     )

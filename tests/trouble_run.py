@@ -16,6 +16,8 @@ from typing import Any
 from dfp_platform.catalog import open_catalog, overwrite
 from dfp_platform.catalog.collection import collect_garbage
 from dfp_platform.lake import Lake, open_lake
+from dfp_platform.probes.lake import write_and_forget
+from dfp_platform.settings import Settings
 from tests.crash_run import in_child
 from tests.garbage import rows
 
@@ -28,6 +30,8 @@ def act_on(lake: Lake, act: str) -> None:
         lake.merge("side", message="merge")
     elif act == "branch":
         lake.create_branch("young")
+    elif act == "smoke test":
+        write_and_forget(Settings(_env_file=None, lake=lake.uri), 5.0)
     elif act == "gc":
         collect_garbage(lake, delete=True, grace_hours=0)
     else:
