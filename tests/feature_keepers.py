@@ -12,7 +12,8 @@ from dfp_platform.features.keeper import Keeper
 from dfp_platform.features.redis_versions import RedisVersions
 from dfp_platform.features.row_sources import FeastRows, PlainRows
 from dfp_platform.features.sqlite_versions import SqliteVersions
-from tests.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
+from tests.local_servers import free_port, until
+from tests.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
 Made = Callable[[Path, str], Keeper]
 
@@ -42,16 +43,11 @@ ALL_KEEPERS = [pytest.param(name, marks=[] if name.endswith("sqlite") else [NEED
 @contextmanager
 def one_node_cluster(folder: Path) -> Iterator[RedisServer]:
     """A cluster of one node that has all slots: it refuses what spans slots, as a larger one does."""
-    import time
-
     import redis
 
     told = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     with redis_server(folder, *told) as server, redis.Redis.from_url(server.url) as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        until = time.monotonic() + 20
-        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
-            assert time.monotonic() < until, "the cluster did not come up within 20 s"
-            time.sleep(0.05)
+        until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
         server.url = server.url.replace("redis://", "redis+cluster://").removesuffix("/0")
         yield server

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +15,10 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 
+from tests.local_servers import free_port, until
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_PATIENCE = 150.0
-"""Seconds in which a server has to answer; it makes its tables first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,7 @@ def sqlite(home: Path) -> Iterator[Place]:
 @contextmanager
 def server(home: Path) -> Iterator[Place]:
     """`mlflow server` over such a database; it is ended with all it started."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started = subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--workers", "1"),
@@ -72,14 +67,13 @@ def server(home: Path) -> Iterator[Place]:
 
 
 def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{address}/health", timeout=5).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise AssertionError(f"mlflow server does not answer at {address}; it ended as {process.poll()}")
+    """The server makes its tables first."""
+
+    def answers() -> bool:
+        assert process.poll() is None, f"mlflow server at {address} ended by itself"
+        return httpx.get(f"{address}/health", timeout=5).is_success
+
+    until(answers, ignore=(httpx.HTTPError,), seconds=150)
 
 
 PLACES = {"sqlite": sqlite, "server": server}

@@ -25,8 +25,8 @@ from pyarrow import fs
 from dfp_platform.settings import PROJECT_ROOT, Settings
 from tests.compose_file import FOLDER, example, read, waits_for
 from tests.lakefs_double import Double
+from tests.local_servers import free_port
 from tests.postgres_server import new_cluster, server_command
-from tests.redis_server import free_port
 
 BIN = Path(sys.executable).parent
 MOTO = PROJECT_ROOT / ".cache" / "s3" / "bin" / "python"

@@ -7,13 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.redis_server import free_port
+from tests.local_servers import free_port, until
 
 PASSWORD = "a password of tests"
 
@@ -78,9 +77,12 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(port)
     try:
         ready = [programs() / "pg_isready", "--quiet"]
-        while subprocess.run(ready, env={**os.environ, **server.environment}, check=False).returncode:
+
+        def answers() -> bool:
             assert process.poll() is None, "PostgreSQL ended by itself"
-            time.sleep(0.05)
+            return subprocess.run(ready, env={**os.environ, **server.environment}, check=False).returncode == 0
+
+        until(answers)
         yield server
     finally:
         process.send_signal(signal.SIGINT)  # without waiting for clients

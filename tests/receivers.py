@@ -15,6 +15,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.local_servers import free_port
+
 
 @dataclass
 class Web:
@@ -107,12 +109,3 @@ def mail_server(**told: Any) -> Iterator[Mail]:
         yield mail
     finally:
         controller.stop()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.local_servers import free_port, until
 
 NEEDS_REDIS = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="redis-server is not installed (Debian: apt install redis-server)"
@@ -35,7 +36,7 @@ class RedisServer:
             ["redis-server", *told, "--dir", str(self.folder), *self.options], stdout=log, stderr=log
         )
         log.close()
-        self._wait()
+        until(self._listens)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -43,17 +44,12 @@ class RedisServer:
             self.process.wait(timeout=20)
             self.process = None
 
-    def _wait(self) -> None:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            assert self.process is not None
-            assert self.process.poll() is None, (self.folder / "redis.log").read_text()
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise TimeoutError("redis-server did not listen within 20 s")
+    def _listens(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "redis.log").read_text()
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @contextmanager
@@ -69,9 +65,3 @@ def redis_server(folder: Path, *options: str, password: str = "") -> Iterator[Re
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

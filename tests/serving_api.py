@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +26,7 @@ from dfp_platform.serving.loaded import ServedModel
 from dfp_platform.serving.lookup import Lookup
 from tests.apps import tiny_table
 from tests.configured import tiny
+from tests.local_servers import until
 
 EXPORT = "mobile/autoencoder_onnx"
 HERE = ("127.0.0.1", 4_000)
@@ -111,10 +111,8 @@ def listening(api: FastAPI) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
     try:
+        until(lambda: server.started)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from dfp_platform.catalog import open_catalog
 from dfp_platform.catalog.rest.access import Access
 from dfp_platform.catalog.rest.app import IDLE_SECONDS, Server, create_app
 from dfp_platform.lake import Lake, open_lake
+from tests.local_servers import until
 
 SCHEMA = {
     "type": "struct",
@@ -47,9 +47,8 @@ def serving(
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "the server ended before it answered"
-            time.sleep(0.01)
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the server ended before it answered"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -35,7 +35,7 @@ def obey(step: str) -> None:
         raise RuntimeError(f"{step} was told to fail")
     if wish == "wait":
         (settings().home / "toy" / f"{step}.waiting").touch()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while knob(step) == "wait" and time.monotonic() < deadline:
             time.sleep(0.02)
 

@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ import pytest
 import yaml
 
 from dfp_platform.lake import open_lake
-from tests.redis_server import free_port
+from tests.local_servers import free_port, until
 
 T = TypeVar("T")
 
@@ -70,17 +69,6 @@ def test_prometheus_takes_its_configuration(file: Path, tmp_path: Path) -> None:
     assert loaded == {rule.name for rule in RULES}
 
 
-def until(what: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """What is there at last; whoever is not quick has a minute."""
-    end = time.monotonic() + seconds
-    while True:
-        with suppress(httpx.HTTPError):
-            if found := what():
-                return found
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.2)
-
-
 @contextmanager
 def running(*command: str | Path, **environment: str) -> Iterator[None]:
     process = subprocess.Popen([*map(str, command)], env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
@@ -127,12 +115,8 @@ def test_a_real_prometheus_reads_the_exporter_with_its_token_and_judges_every_ru
         return {each["metric"]["part"]: each["value"][1] for each in found}
 
     with running(*serve, DFP_HOME=str(tmp_path / "home"), DFP_METRICS_TOKEN="watch"), running(*watch):
-        assert until(lambda: (found := parts()) and set(found.values()) == {"1"} and set(found)) == {
-            "lake",
-            "models",
-            "runs",
-            "sensors",
-        }
+        up = dict.fromkeys(("lake", "models", "runs", "sensors"), "1")
+        until(lambda: parts() == up, ignore=(httpx.HTTPError,))
 
         def health() -> dict[str, str]:
             return {rule["name"]: rule["health"] for group in ask("rules")["groups"] for rule in group["rules"]}

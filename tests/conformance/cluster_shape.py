@@ -17,6 +17,7 @@ import redis
 from pyarrow import fs
 from pyiceberg.catalog.rest import RestCatalog
 
+from tests.local_servers import until
 from tests.native_stack import WATCHED, NativeStack, running
 
 pytestmark = pytest.mark.timeout(900)
@@ -134,11 +135,10 @@ def test_prometheus_is_let_in_by_its_token(stack: NativeStack, run_id: str) -> N
         pytest.skip("no Prometheus here (Debian: apt install prometheus)")
     if not WATCHED:
         pytest.skip("dfp has no metrics of its own yet, and no token for them")
-    until = time.monotonic() + 60
-    while True:
-        found = httpx.get(f"{stack.address(9090)}/api/v1/targets", timeout=60).json()["data"]["activeTargets"]
-        health = {target["labels"]["job"]: (target["health"], target["lastError"]) for target in found}
-        if health.get("dfp-api") == ("up", ""):
-            return
-        assert time.monotonic() < until, health
-        time.sleep(1)
+
+    def health() -> dict[str, tuple[str, str]]:
+        answer = httpx.get(f"{stack.address(9090)}/api/v1/targets", timeout=60).raise_for_status()
+        found = answer.json()["data"]["activeTargets"]
+        return {target["labels"]["job"]: (target["health"], target["lastError"]) for target in found}
+
+    until(lambda: health().get("dfp-api") == ("up", ""), ignore=(httpx.HTTPError,), said=lambda: str(health()))

@@ -16,7 +16,8 @@ from dfp_platform.errors import InputError, UnreachableError
 from dfp_platform.lineage import Dataset, Made, RunRecord, State
 from dfp_platform.lineage import datahub as told_by
 from dfp_platform.lineage.datahub import DataHub, dataset_urn
-from tests.receivers import Web, free_port, web_server
+from tests.local_servers import free_port
+from tests.receivers import Web, web_server
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LAKE = "lakefs://apps"

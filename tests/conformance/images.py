@@ -11,12 +11,10 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ import pytest
 from dfp_platform.lake import open_lake
 from dfp_platform.settings import PROJECT_ROOT
 from tests.dockerfiles import read
+from tests.local_servers import free_port, until
 
 IMAGES = PROJECT_ROOT / "deploy" / "images"
 USER, GROUP = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid  # a user with an entry, as in the images
@@ -79,12 +78,6 @@ class Image:
             "MPLCONFIGDIR": str(self.home / "matplotlib"),
             **more,
         }
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
 
 
 def as_user() -> list[str]:
@@ -164,11 +157,12 @@ def running(image: Image, *, port: int, seconds: float = 400, **environment: str
     with log.open("w") as said:
         process = subprocess.Popen(command, cwd=image.root / "opt/dfp", env=told, stdout=said, stderr=said)
         try:
-            until = time.monotonic() + seconds
-            while subprocess.run(check, cwd="/", env=told, capture_output=True, check=False).returncode:
+
+            def healthy() -> bool:
                 assert process.poll() is None, log.read_text()[-3_000:]
-                assert time.monotonic() < until, log.read_text()[-3_000:]
-                time.sleep(0.3)
+                return subprocess.run(check, cwd="/", env=told, capture_output=True, check=False).returncode == 0
+
+            until(healthy, seconds=seconds, said=lambda: log.read_text()[-3_000:])
             yield
             process.terminate()
             assert process.wait(timeout=60) in (0, -15, 143)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import yaml
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.settings import PROJECT_ROOT
 from tests.kubernetes_double import Cluster, kubernetes
+from tests.local_servers import until
 from tests.toy_line import turn
 
 pytestmark = pytest.mark.timeout(300)
@@ -71,15 +71,14 @@ class Pods:
         return dg.DagsterInstance.from_config(str(self.dagster))
 
     def end_of(self, run_id: str) -> dg.DagsterRunStatus:
-        deadline = time.monotonic() + 200
         with self.instance() as instance:
-            while time.monotonic() < deadline:
+
+            def end() -> dg.DagsterRunStatus | None:
                 run = instance.get_run_by_id(run_id)
                 assert run is not None
-                if run.is_finished:
-                    return run.status
-                time.sleep(0.3)
-        pytest.fail(f"the run did not end: {self.cluster.said()}")
+                return run.status if run.is_finished else None
+
+            return until(end, seconds=200, said=lambda: f"the run did not end: {self.cluster.said()}")
 
 
 @pytest.fixture

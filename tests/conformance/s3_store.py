@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -35,6 +34,7 @@ from tests.garbage import numbers, rows
 from tests.integration.test_lake_sync import filled, states
 from tests.lakefs_double import Double
 from tests.lakefs_double.places import REAL, new_repository, point_to, use_lakefs
+from tests.local_servers import free_port, until
 from tests.serving_rest import Http, pyiceberg_client, serving
 
 MOTO = Path(__file__).resolve().parents[2] / ".cache" / "s3" / "bin" / "python"
@@ -47,28 +47,16 @@ def endpoint() -> Iterator[str]:
     if named := os.environ.get("DFP_TEST_S3"):
         yield named
         return
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     command = [str(MOTO), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"
-        _wait(address)
+        until(lambda: urllib.request.urlopen(address, timeout=5), ignore=(OSError,)).close()
         yield address
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def _wait(address: str) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"{address} does not answer")
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.local_servers import free_port
 from tests.metric_pages import names_on, samples, spark_names
-from tests.redis_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/images/spark-jmx.yaml"

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +29,7 @@ from dfp_platform.settings import settings
 from tests.conformance.engines_equal import built_in_lake, landed, refuse_drift
 from tests.conformance.spark_session import LEAVES_SOCKETS
 from tests.integration.test_dbt_project import Warehouse
+from tests.local_servers import free_port, until
 
 BIN = Path(pyspark.__file__).parent / "bin"
 SOME = "+split_index"
@@ -45,12 +45,6 @@ pytestmark = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
 @contextmanager
 def running(folder: Path, *command: str, port: int, **environment: str) -> Iterator[None]:
     """A process of Spark's, from when its port answers until the block ends."""
@@ -59,11 +53,8 @@ def running(folder: Path, *command: str, port: int, **environment: str) -> Itera
     with log.open("w") as said:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **ours}, stdout=said, stderr=said)
         try:
-            until = time.monotonic() + 120
-            while not answers(port):
-                assert process.poll() is None, log.read_text()[-4_000:]
-                assert time.monotonic() < until, log.read_text()[-4_000:]
-                time.sleep(0.2)
+            until(lambda: answers(port) or process.poll() is not None, said=lambda: log.read_text()[-4_000:])
+            assert process.poll() is None, log.read_text()[-4_000:]
             yield
         finally:
             process.terminate()
@@ -108,10 +99,7 @@ def cluster(folder: Path, workers: int) -> Iterator[str]:
             door, place = free_port(), folder / f"worker-{number}"
             options = ("--cores", "1", "--memory", "1g", "--webui-port", str(door), "--work-dir", str(place))
             stack.enter_context(running(folder, *spark_class("worker.Worker", *options, master), port=door))
-        until = time.monotonic() + 60
-        while len(asked(f"http://127.0.0.1:{page}/json/")["workers"]) < workers:
-            assert time.monotonic() < until
-            time.sleep(0.2)
+        until(lambda: len(asked(f"http://127.0.0.1:{page}/json/")["workers"]) >= workers)
         yield master
 
 
@@ -184,10 +172,7 @@ def test_a_cluster_of_two_workers_builds_the_project_and_its_history_server_show
     options = f"-Dspark.history.fs.logDirectory={log.as_uri()} -Dspark.history.ui.port={port}"
     command = (str(BIN / "spark-class"), "org.apache.spark.deploy.history.HistoryServer")
     with running(tmp_path, *command, port=port, SPARK_HISTORY_OPTS=options):
-        until = time.monotonic() + 60
-        while not (shown := asked(f"http://127.0.0.1:{port}/api/v1/applications")):
-            assert time.monotonic() < until, "the History Server shows no application"
-            time.sleep(0.5)
+        shown = until(lambda: asked(f"http://127.0.0.1:{port}/api/v1/applications"))
         executors = asked(f"http://127.0.0.1:{port}/api/v1/applications/{shown[0]['id']}/allexecutors")
     assert {executor["id"] for executor in executors if executor["totalTasks"]} >= {"0", "1"}
 

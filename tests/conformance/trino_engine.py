@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,16 +19,15 @@ import pytest
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.lake import Lake, open_lake
+from tests.local_servers import free_port
 from tests.serving_rest import serving
 
 SERVER = Path(__file__).resolve().parents[2] / ".cache" / "trino" / "trino-server-476"
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64()), "name": ["a", "b"]})
 CATALOGS = {"trunk": "main", "dev": "dev", "old": "v1"}
 
-with socket.socket() as _door:
-    _door.bind(("127.0.0.1", 0))
-    PORT: int = _door.getsockname()[1]
-    """Trino wants to be told a port."""
+PORT = free_port()
+"""Trino wants to be told a port."""
 
 pytestmark = pytest.mark.timeout(600)
 

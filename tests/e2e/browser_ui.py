@@ -14,6 +14,7 @@ from dfp_platform.settings import PROJECT_ROOT
 from tests.dagster_ui import DagsterUI, chromium, shown_when_broken
 from tests.e2e.conftest import environment_for
 from tests.e2e.test_dagster_dev import ask, until_it_answers
+from tests.local_servers import free_port
 
 ROOMS = ["raw", "tables", "models", "mobile", "reports"]
 """Groups of the graph, in the order in which the line comes through them."""
@@ -36,8 +37,8 @@ CHECKED = {
 
 
 @pytest.fixture
-def ui(tmp_path: Path, free_ports: tuple[int, int], started: list[subprocess.Popen[bytes]]) -> Iterator[DagsterUI]:
-    port, pages = free_ports
+def ui(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> Iterator[DagsterUI]:
+    port, pages = free_port(), free_port()
     told = {"DFP_PAGES_URL": f"http://127.0.0.1:{pages}", "DFP_EVALUATION_SEEDS": "1"}
     environment = environment_for(tmp_path) | told
     with (tmp_path / "dev.log").open("wb") as log:

@@ -14,6 +14,7 @@ import pytest
 
 from dfp_platform.assets.choices import beyond_the_line
 from tests.e2e.conftest import Demo
+from tests.local_servers import PATIENCE, free_port, until
 
 MEMORY_LIMIT = 700e6
 """Bytes of proportional set size that all processes of `dagster dev` may take together."""
@@ -39,27 +40,22 @@ def ask(port: int, question: str) -> dict[str, Any]:
     return answer.json()["data"]
 
 
-def until_it_answers(port: int, process: subprocess.Popen[bytes], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def until_it_answers(port: int, process: subprocess.Popen[bytes], *, seconds: float = PATIENCE) -> None:
+    def answers() -> bool:
         assert process.poll() is None, "dagster dev ended by itself"
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    pytest.fail(f"dagster dev did not answer within {seconds} s")
+        return httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=5).is_success
+
+    until(answers, ignore=(httpx.TransportError,), seconds=seconds)
 
 
-def first_tick(port: int, *, seconds: float) -> str:
+def first_tick(port: int) -> str:
     """What the reconciling sensor did on its first tick, which tells the pages of partitions by another process."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        ended = [t for t in ask(port, TICKS)["sensorOrError"]["sensorState"]["ticks"] if t["status"] != "STARTED"]
-        if ended:
-            return ended[-1]["skipReason"] or ended[-1]["status"]
-        time.sleep(1)
-    pytest.fail(f"no tick within {seconds} s")
+
+    def ended() -> list[dict]:
+        return [t for t in ask(port, TICKS)["sensorOrError"]["sensorState"]["ticks"] if t["status"] != "STARTED"]
+
+    last = until(ended)[-1]
+    return last["skipReason"] or last["status"]
 
 
 def proportional_memory(pid: int) -> float:
@@ -68,14 +64,15 @@ def proportional_memory(pid: int) -> float:
 
 
 @pytest.fixture
-def dagster_dev(demo: Demo, free_port: int, started: list, tmp_path: Path) -> tuple[int, subprocess.Popen[bytes]]:
+def dagster_dev(demo: Demo, started: list, tmp_path: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    port = free_port()
     with (tmp_path / "dev.log").open("wb") as log:
         process = subprocess.Popen(
-            ["dagster", "dev", "--port", str(free_port)], cwd=demo.root, env=demo.environment, stdout=log, stderr=log
+            ["dagster", "dev", "--port", str(port)], cwd=demo.root, env=demo.environment, stdout=log, stderr=log
         )
     started.append(process)
-    until_it_answers(free_port, process, seconds=90)
-    return free_port, process
+    until_it_answers(port, process)
+    return port, process
 
 
 @pytest.mark.timeout(700)
@@ -90,7 +87,7 @@ def test_a_bare_dagster_dev_shows_the_demo_and_stays_small(demo: Demo, dagster_d
     assert {"lake/commit", "lake/branch"} <= labels
     locations = ask(port, "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }")
     assert locations["workspaceOrError"]["locationEntries"] == [{"name": "dfp", "loadStatus": "LOADED"}]
-    assert "partitions of tables/marts/fct_apps_by_month" in first_tick(port, seconds=120)
+    assert "partitions of tables/marts/fct_apps_by_month" in first_tick(port)
     parted = ask(port, PARTED)["assetNodes"][0]["partitionStats"]
     assert parted == {"numPartitions": 168, "numMaterialized": 168}
     if sys.platform == "linux":  # elsewhere the kernel does not share a page's size among its users

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +23,10 @@ from dfp_platform.publishing.truth import ABSENT
 from dfp_platform.publishing.workers import WORKER_TAG
 from dfp_platform.resources.dagster_internals import failed_steps, project_instance
 from dfp_platform.settings import PROJECT_ROOT, settings
+from tests.local_servers import PATIENCE, free_port, until
 from tests.toy_harness import ASSETS, Toy
 
 LOCATION = "tests.toy_location"
-PATIENCE = 90.0
-"""Seconds for what takes a few on a quiet machine."""
 
 LAUNCH = """mutation ($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
     ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -74,15 +71,6 @@ def toy(root: Path) -> Iterator[Toy]:
 def as_at_first(toy: Toy) -> None:
     """Every test begins with steps that wait for nobody."""
     shutil.rmtree(toy.home / "toy", ignore_errors=True)
-
-
-def until(done: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := done():
-            return found
-        time.sleep(0.2)
-    pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
 
 
 # -- the `dagster` program --------------------------------------------------------------------------------------
@@ -145,11 +133,11 @@ class Server:
             run = self.toy.instance.get_run_by_id(run_id)
             return run.status.value if run is not None and run.is_finished else None
 
-        return until(status, f"the end of run {run_id}")
+        return until(status, said=lambda: f"waited for the end of run {run_id}")
 
     def waiting(self, step: str, run_id: str) -> psutil.Process:
         """The process that leads a run, once a step of it waits."""
-        until((self.toy.home / "toy" / f"{step}.waiting").exists, f"{step} to begin")
+        until((self.toy.home / "toy" / f"{step}.waiting").exists, said=lambda: f"waited for {step} to begin")
         run = self.toy.instance.get_run_by_id(run_id)
         assert run is not None
         return psutil.Process(int(run.tags[WORKER_TAG].split(":")[1]))
@@ -177,9 +165,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def ui(root: Path, toy: Toy) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["dagster", "dev", "-m", LOCATION, "--port", str(port)]
     with (root / "dev.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env=environment_for(root), stdout=log, stderr=log)
@@ -192,7 +178,7 @@ def ui(root: Path, toy: Toy) -> Iterator[Server]:
             return False
 
     try:
-        until(answers, "dagster dev")
+        until(answers)
         yield Server(port, toy)
     finally:
         end(process)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import Demo
+from tests.local_servers import free_port, until
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(700)]
 
@@ -24,28 +24,24 @@ def dfp(demo: Demo, *arguments: str) -> str:
 
 
 def ready(address: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    def answers() -> bool:
         assert process.poll() is None, "dfp serve ended"
-        try:
-            if httpx.get(f"{address}/readyz").is_success:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError("dfp serve was not ready within 60 s")
+        return httpx.get(f"{address}/readyz").is_success
+
+    until(answers, ignore=(httpx.HTTPError,))
 
 
 def test_an_app_is_scored_by_id_and_its_prediction_is_traced(
-    demo: Demo, free_port: int, started: list[subprocess.Popen[bytes]]
+    demo: Demo, started: list[subprocess.Popen[bytes]]
 ) -> None:
+    port = free_port()
     found = dfp(demo, "sql", "select sha256 from marts.fct_training_dataset where device = 'real_device'", "--json")
     key = json.loads(found)[0]["sha256"]
     process = subprocess.Popen(
-        ["dfp", "serve", "--port", str(free_port)], cwd=demo.root, env=dict(demo.environment), stderr=subprocess.DEVNULL
+        ["dfp", "serve", "--port", str(port)], cwd=demo.root, env=dict(demo.environment), stderr=subprocess.DEVNULL
     )
     started.append(process)
-    address = f"http://127.0.0.1:{free_port}"
+    address = f"http://127.0.0.1:{port}"
     ready(address, process)
     answer = httpx.post(f"{address}/predict", json={"apps": [{"sha256": key}]}).json()
     (prediction,) = answer["predictions"]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from dfp_platform.alerts import Alert, Answer, Channel, Waiting, channels, channels_of, deliver, outbox, put_into, send
-from tests.receivers import free_port, mail_server, web_server
+from tests.local_servers import free_port
+from tests.receivers import mail_server, web_server
 
 # apprise's PGP support asks Python 3.11 and 3.12 for a module that 3.13 lacks
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pytest
 
 from dfp_platform.catalog import open_catalog
 from dfp_platform.lake import open_lake
+from tests.local_servers import until
 
 APPENDS = 8
 
@@ -103,9 +103,7 @@ def test_a_killed_writer_leaves_a_whole_table(lake):
     catalog.create_table("marts.apps", pa.schema([("writer", pa.int64()), ("number", pa.int64())]))
     process = start(lake, "marts.apps", 0, 10_000)
     go(process)
-    deadline = time.monotonic() + 60
-    while catalog.pointer("marts.apps").rows < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: catalog.pointer("marts.apps").rows >= 3)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     found = written(lake, "marts.apps")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from dfp_platform.catalog import open_catalog
 from dfp_platform.ingest import sample
 from dfp_platform.lake import open_lake
+from tests.local_servers import free_port, until
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
@@ -75,21 +74,8 @@ def test_every_command_of_the_readme_works_in_the_projects_folder(dbt: Callable[
     shown = output(dbt("--quiet", "show", "--select", "dim_malware_families", "--limit", "2", "--output", "json"))
     assert len(json.loads(shown)["show"]) == 2
     output(dbt("docs", "generate"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     dbt("docs", "serve", "--no-browser", "--host", "127.0.0.1", "--port", str(port))
-    catalog = served(f"http://127.0.0.1:{port}/catalog.json")
+    address = f"http://127.0.0.1:{port}/catalog.json"
+    catalog = until(lambda: urllib.request.urlopen(address, timeout=10).read(), ignore=(OSError,), seconds=240)
     assert "model.dfp.fct_training_dataset" in json.loads(catalog)["nodes"]
-
-
-def served(address: str) -> bytes:
-    """What a server answers, once it does."""
-    deadline = time.monotonic() + 240
-    while True:
-        try:
-            return urllib.request.urlopen(address, timeout=10).read()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.3)

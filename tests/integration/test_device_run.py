@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.apps import tiny_table
 from tests.configured import tiny
 from tests.device_rows import ROW
 from tests.dfp_calls import calling
+from tests.local_servers import until
 from tests.serving_api import EXPORT as CHAMPION
 
 FILES = "device/sdcard/Android/data/dev.dfp.lab/files"
@@ -281,9 +281,7 @@ def test_ctrl_c_leaves_the_phone_clean(phone, apk, home):
     place = phone(app={"autoencoder_litert": "hangs"})
     command = [sys.executable, "-m", "dfp_platform.cli", "device", "run", "--apk", str(apk), "--runtime", "litert"]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while not (place / "hanging").exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: (place / "hanging").exists() or process.poll() is not None)
         process.send_signal(signal.SIGINT)
         _, complained = process.communicate(timeout=60)
     assert process.returncode == 130, complained.decode()[-1_000:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from dfp_platform.features.row_sources import FeastRows
 from dfp_platform.features.sqlite_versions import SqliteVersions
 from dfp_platform.lake import open_lake
 from tests.feature_line import ROWS, apply_registry, digest, raw_values, store_table, training_table
-from tests.redis_server import free_port
+from tests.local_servers import free_port, until
 
 REPO = Path(features.__file__).parent / "repo"
 FEAST = [str(Path(sys.executable).parent / "feast"), "--chdir", str(REPO)]
@@ -67,14 +66,11 @@ def test_stock_feast_materializes_to_versions_and_serves_them(tmp_path: Path) ->
 def asked(address: str, server: subprocess.Popen) -> dict:
     """What the feature server answers, once it has started."""
     question = {"features": ["app_dynamic:sys_read", "app_all:vector"], "entities": {"sha256": [digest(5), "f" * 64]}}
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
+
+    def answer() -> dict:
         assert server.poll() is None, "the feature server ended"
-        try:
-            answer = httpx.post(address, json=question, timeout=30)
-        except httpx.TransportError:
-            time.sleep(0.1)
-            continue
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-    raise TimeoutError("the feature server did not answer within 90 s")
+        answered = httpx.post(address, json=question, timeout=30)
+        assert answered.status_code == 200, answered.text
+        return answered.json()
+
+    return until(answer, ignore=(httpx.TransportError,))

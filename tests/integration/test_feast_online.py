@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,8 @@ from dfp_platform.features.row_sources import FeastRows
 from dfp_platform.features.sqlite_versions import SqliteVersions
 from dfp_platform.lake import Lake, open_lake
 from tests.feature_line import NAMES, ROWS, apply_registry, digest, raw_values, store_table, training_table
-from tests.redis_server import NEEDS_REDIS, free_port, redis_server
+from tests.local_servers import free_port, until
+from tests.redis_server import NEEDS_REDIS, redis_server
 
 pytestmark = pytest.mark.xdist_group("features")  # on one worker, so that Feast is imported once
 
@@ -84,10 +84,7 @@ def feature_server(store: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until = time.monotonic() + 30
-        while not server.started:
-            assert time.monotonic() < until, "the feature server did not start within 30 s"
-            time.sleep(0.02)
+        until(lambda: server.started)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True

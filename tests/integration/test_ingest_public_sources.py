@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import logging
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from dfp_platform.ingest.sources import kaggle, request
 from dfp_platform.ingest.sources.archives import ARCHIVES, fetched
 from dfp_platform.lake import open_lake
 from tests.ingest_files import as_archive, edited, sample_rows, serving, without, write_rows, zipped, zipped_bytes
+from tests.local_servers import free_port
 
 DEVICE, EMULATOR = DATASETS
 LEGITIMATE, MALWARE = ARCHIVES["real_device"]
@@ -71,9 +71,7 @@ def sha256(path):
 
 def nobody():
     """An address of this machine where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 # -- archives -----------------------------------------------------------------------------------------------------

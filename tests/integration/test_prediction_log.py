@@ -7,12 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zlib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +21,7 @@ from dfp_platform.serving.prediction_files import feature_names, find_prediction
 from dfp_platform.serving.prediction_log import SET_ASIDE, PredictionLog
 from dfp_platform.serving.prediction_spool import SUFFIX, segments_in
 from dfp_platform.serving.predictions import BRANCH, Origin, PredictionId
+from tests.local_servers import until
 from tests.predictions import FEATURES, UnsteadyLake, answerer, answers
 
 NEVER = 3_600.0
@@ -41,13 +39,6 @@ def spool(tmp_path: Path) -> Path:
 
 def logged_ids(lake: Lake) -> list[str]:
     return read_predictions(lake)["prediction_id"].to_pylist()
-
-
-def until(true: Callable[[], Any], *, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_a_row_says_what_was_asked_who_answered_and_what(lake: Lake, spool: Path) -> None:

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -20,6 +18,7 @@ from dfp_platform.serving.prediction_log import PredictionLog
 from dfp_platform.serving.prediction_spool import segments_in
 from dfp_platform.serving.predictions import BRANCH
 from dfp_platform.serving.shipping import Shipper
+from tests.local_servers import until
 from tests.predictions import answerer, answers
 
 
@@ -31,13 +30,6 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come to that in time"
-        time.sleep(0.02)
 
 
 def logged(lake: Lake) -> list[str]:

@@ -21,7 +21,8 @@ from dfp_platform.settings import Settings
 from tests.doors import answering, hanging
 from tests.feature_writer import write
 from tests.garbage import rows
-from tests.redis_server import NEEDS_REDIS, free_port, redis_server
+from tests.local_servers import free_port
+from tests.redis_server import NEEDS_REDIS, redis_server
 
 BIG = b"big" * 10_000
 BY_NAME = {door.name: door for door in DOORS}

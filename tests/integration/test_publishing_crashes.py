@@ -16,6 +16,7 @@ from dfp_platform.publishing.promotions import settle
 from dfp_platform.publishing.publication import Publisher
 from dfp_platform.publishing.reconciler import reconcile
 from dfp_platform.settings import PROJECT_ROOT
+from tests.local_servers import until
 from tests.toy_harness import Toy, toy
 
 __all__ = ["toy"]
@@ -91,10 +92,7 @@ def test_a_step_process_that_outlives_its_killed_run_can_write_nothing(toy: Toy)
     leader = start(toy, "never")
     waiting = toy.home / "toy" / "a.waiting"
     try:
-        deadline = time.monotonic() + 60
-        while not waiting.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert waiting.exists(), "the step never began"
+        until(waiting.exists, said=lambda: "the step never began")
         os.kill(leader.pid, signal.SIGKILL)
         leader.wait(timeout=10)
         mend(toy)

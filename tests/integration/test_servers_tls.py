@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +25,7 @@ from dfp_platform.cli.listening import tls_of
 from dfp_platform.errors import ConfigurationError
 from dfp_platform.lake import open_lake
 from dfp_platform.settings import Settings
+from tests.local_servers import free_port, until
 
 TOKEN = "a-token-of-this-test"
 
@@ -57,12 +56,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert_file, key_file
 
 
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
 @contextmanager
 def started(home: Path, files: tuple[Path, Path], *command: str) -> Iterator[None]:
     cert, key = map(str, files)
@@ -79,14 +72,10 @@ def started(home: Path, files: tuple[Path, Path], *command: str) -> Iterator[Non
             process.terminate()
 
 
-def answered(client: httpx.Client, address: str, *, seconds: float = 60) -> httpx.Response:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            return client.get(address)
-        except httpx.ConnectError:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+def answered(client: httpx.Client, address: str) -> httpx.Response:
+    """What it answers, whatever that is."""
+    [answer] = until(lambda: [client.get(address)], ignore=(httpx.ConnectError,))
+    return answer
 
 
 def test_the_catalog_speaks_https_to_those_who_trust_its_certificate(tmp_path: Path, files: tuple[Path, Path]) -> None:

@@ -20,7 +20,7 @@ from dfp_platform.publishing.promotions import reload_services
 from dfp_platform.serving.api import create_api
 from dfp_platform.serving.service import follow
 from dfp_platform.settings import Settings
-from tests.redis_server import free_port
+from tests.local_servers import free_port
 from tests.serving_api import AWAY, HERE, ONE_APP, client, listening, publish, question, service, tiny_artifact
 
 pytestmark = pytest.mark.xdist_group("serving")  # one worker exports the model

@@ -21,7 +21,8 @@ from dfp_platform.settings import settings
 from tests.dfp_calls import calling
 from tests.doors import answering, hanging
 from tests.integration.test_publishing_job import cut_short, cut_short_after
-from tests.redis_server import NEEDS_REDIS, free_port, redis_server
+from tests.local_servers import free_port
+from tests.redis_server import NEEDS_REDIS, redis_server
 from tests.toy_harness import Toy, toy
 
 __all__ = ["toy"]

@@ -19,7 +19,7 @@ from dfp_platform.errors import ReadOnlyError
 from dfp_platform.lake import Lake, open_lake
 from dfp_platform.settings import settings
 from tests.garbage import age, numbers, rows, swept
-from tests.redis_server import free_port
+from tests.local_servers import free_port
 from tests.unit.test_cli_lake import Dfp, dfp
 
 __all__ = ["dfp"]

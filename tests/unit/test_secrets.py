@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import socket
 import traceback
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import pytest
 from dfp_platform.cli.screen import complain
 from dfp_platform.errors import DfpError, PermanentError, UnreachableError
 from dfp_platform.settings import Settings, settings
+from tests.local_servers import free_port
 
 PASSWORD = "pa55-of-this-test"
 
@@ -21,12 +21,6 @@ ADDRESSES = (
     "serving_urls", "spark_remote", "ui_url",
 )  # fmt: skip
 """Settings that are addresses, or hold some."""
-
-
-def closed_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
 
 
 def test_no_setting_shows_a_secret_or_a_login() -> None:
@@ -113,7 +107,7 @@ def test_no_client_tells_a_password_in_message_or_traceback(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(DfpError) as failed:
-        ask(closed_port())
+        ask(free_port())
     told = "".join(traceback.format_exception(failed.value))
     assert PASSWORD not in "\n".join(line for line in told.splitlines() if not line.startswith("    "))
     assert PASSWORD not in str(failed.value)
@@ -122,9 +116,7 @@ def test_no_client_tells_a_password_in_message_or_traceback(
 def test_a_promotion_that_fails_logs_no_login(caplog: pytest.LogCaptureFixture) -> None:
     from dfp_platform.publishing.promotions import reload_services
 
-    at = Settings(
-        _env_file=None, serving_urls=f"http://user:{PASSWORD}@127.0.0.1:{closed_port()}", serving_token="t0ken"
-    )
+    at = Settings(_env_file=None, serving_urls=f"http://user:{PASSWORD}@127.0.0.1:{free_port()}", serving_token="t0ken")
     reload_services(None, "main", at)  # type: ignore[arg-type] # of the lake only others ask
     assert "did not load the model of main" in caplog.text
     assert PASSWORD not in caplog.text
