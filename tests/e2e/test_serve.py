@@ -43,7 +43,7 @@ def test_an_app_is_scored_by_id_and_its_prediction_is_traced(
     started.append(process)
     address = f"http://127.0.0.1:{port}"
     ready(address, process)
-    answer = httpx.post(f"{address}/predict", json={"apps": [{"sha256": key}]}).json()
+    answer = httpx.post(f"{address}/predict", json={"apps": [{"sha256": key}]}, timeout=60).json()
     (prediction,) = answer["predictions"]
     assert 0.0 <= prediction["score"] <= 1.0
     assert answer["model"]["name"] == "autoencoder"

@@ -77,11 +77,11 @@ def test_a_redis_that_is_gone_or_hangs_is_a_503_and_needs_no_restart_of_ours(
     redis.process.send_signal(signal.SIGSTOP)
     status, seconds = by_id(api)
     redis.process.send_signal(signal.SIGCONT)
-    assert (status, seconds < 5) == (503, True), "it hangs"
+    assert (status, seconds < 30) == (503, True), "it hangs"
     assert by_id(api)[0] == 200
     redis.stop()
     status, seconds = by_id(api)
-    assert (status, seconds < 5) == (503, True), "it is gone"
+    assert (status, seconds < 30) == (503, True), "it is gone"
     assert api.post("/predict", json=question([1])).status_code == 200
     redis.start()
     assert by_id(api)[0] == 503, "it came back empty"
