@@ -18,8 +18,8 @@ if TYPE_CHECKING:
         Rows,
         Served,
         Vectors,
-        open_keeper,
     )
+    from dfp_platform.features.keeper import open_keeper
     from dfp_platform.features.parity import Parity, served_equals_trained
     from dfp_platform.features.registry import REGISTRY, apply, open_store
 
@@ -49,8 +49,8 @@ _HOMES = {
         "Rows",
         "Served",
         "Vectors",
-        "open_keeper",
     ),
+    "keeper": ("open_keeper",),
     "parity": ("Parity", "served_equals_trained"),
     "history": ("historical",),
     "registry": ("REGISTRY", "apply", "open_store"),

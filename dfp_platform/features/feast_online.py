@@ -22,7 +22,8 @@ from feast.protos.feast.types.Value_pb2 import FloatList, Value
 from feast.repo_config import FeastConfigBaseModel
 
 from dfp_platform.errors import InputError
-from dfp_platform.features.interface import FeatureKeeper, OnlineReader, Rows, open_keeper
+from dfp_platform.features.interface import FeatureKeeper, OnlineReader, Rows
+from dfp_platform.features.keeper import open_keeper
 from dfp_platform.features.repository import ALL, HASH_TAG, NAMES_TAG, PUSH, VECTOR, positions
 from dfp_platform.lake import open_lake
 from dfp_platform.settings import Settings, settings

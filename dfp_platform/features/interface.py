@@ -1,4 +1,4 @@
-"""What keeps features and serves them: one small interface, and `open_keeper`, the one way to get a keeper.
+"""What keeps features and serves them: one small interface; `open_keeper` is the one way to get a keeper.
 
 A keeper is what rows are read with (Feast, or the lake's tables alone) over what versions are stored in (SQLite files,
 Redis). Nothing here knows either; a further feature store is one more keeper.
@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dfp_platform.errors import ConfigurationError
 from dfp_platform.lake.interface import Lake
-from dfp_platform.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,29 +243,3 @@ class FeatureKeeper(Protocol):
     def close(self) -> None:
         """Let connections go."""
         ...
-
-
-def open_keeper(at: Settings) -> FeatureKeeper:
-    """The keeper that the settings choose: `feature_store` reads rows, Redis if `redis_url` is set, else SQLite.
-
-    Nothing is connected before the first call.
-
-    Raises:
-        ConfigurationError: the plain keeper without a Redis, or an address that is none.
-    """
-    from dfp_platform.features.keeper import Keeper
-    from dfp_platform.features.row_sources import FeastRows, PlainRows
-    from dfp_platform.features.sqlite_versions import SqliteVersions
-
-    if at.redis_url is not None:
-        from dfp_platform.features.redis_versions import RedisVersions
-
-        store = RedisVersions(at.redis_url.get_secret_value(), layout=at.feature_store)
-        return Keeper(PlainRows() if at.feature_store == "plain" else FeastRows(), store)
-    if at.feature_store == "plain":
-        raise ConfigurationError(
-            "the plain feature store serves from Redis, and none is named",
-            hint="set DFP_REDIS_URL, or DFP_FEATURE_STORE=feast to serve from SQLite files",
-            setting="redis_url",
-        )
-    return Keeper(FeastRows(), SqliteVersions(at.home / "online"))

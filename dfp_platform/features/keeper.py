@@ -1,4 +1,4 @@
-"""The keeper: rows of one kind over a store of versions. What differs between keepers is in those two."""
+"""The keeper, and how one is opened: rows of one kind over a store of versions. Keepers differ in those two alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfp_platform.errors import NotFoundError
-from dfp_platform.features.interface import Current, Materialized, Progress, Rows
+from dfp_platform.errors import ConfigurationError, NotFoundError
+from dfp_platform.features.interface import Current, FeatureKeeper, Materialized, Progress, Rows
 from dfp_platform.features.pointer import checked_version
 from dfp_platform.features.reading import Reader
 from dfp_platform.features.versions import Base, VersionStore, rolled_back, switched
 from dfp_platform.lake.interface import Lake, checked_ref_name
 from dfp_platform.models.data import feature_schema_hash
+from dfp_platform.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -250,3 +251,28 @@ def _newest(held: Rows | None, fresh: Rows) -> Rows:
 
 def _silent(_what: str, _done: int, _total: int) -> None:
     """Nobody looks on."""
+
+
+def open_keeper(at: Settings) -> FeatureKeeper:
+    """The keeper that the settings choose: `feature_store` reads rows, Redis if `redis_url` is set, else SQLite.
+
+    Nothing is connected before the first call.
+
+    Raises:
+        ConfigurationError: the plain keeper without a Redis, or an address that is none.
+    """
+    from dfp_platform.features.row_sources import FeastRows, PlainRows
+    from dfp_platform.features.sqlite_versions import SqliteVersions
+
+    if at.redis_url is not None:
+        from dfp_platform.features.redis_versions import RedisVersions
+
+        store = RedisVersions(at.redis_url.get_secret_value(), layout=at.feature_store)
+        return Keeper(PlainRows() if at.feature_store == "plain" else FeastRows(), store)
+    if at.feature_store == "plain":
+        raise ConfigurationError(
+            "the plain feature store serves from Redis, and none is named",
+            hint="set DFP_REDIS_URL, or DFP_FEATURE_STORE=feast to serve from SQLite files",
+            setting="redis_url",
+        )
+    return Keeper(FeastRows(), SqliteVersions(at.home / "online"))

@@ -1,13 +1,11 @@
-"""What is told of a run: its state, and what it published, as the lake recorded it. Also: who is told."""
+"""What is told of a run: its state, and what it published, as the lake recorded it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
-
-from dfp_platform.settings import Settings
 
 Kind = Literal["TABLE", "MODEL", "FILE"]
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
@@ -106,26 +104,3 @@ class Receiver(Protocol):
             ConfigurationError: what it needs is not installed, or its address cannot be used.
         """
         ...
-
-
-def _openlineage(at: Settings) -> Receiver:
-    from dfp_platform.lineage.openlineage import OpenLineage
-
-    key = at.openlineage_api_key.get_secret_value() if at.openlineage_api_key else ""
-    return OpenLineage(str(at.openlineage_url), namespace=at.openlineage_namespace, api_key=key)
-
-
-def _datahub(at: Settings) -> Receiver:
-    from dfp_platform.lineage.datahub import DataHub
-
-    token = at.datahub_token.get_secret_value() if at.datahub_token else ""
-    return DataHub(str(at.datahub_url), token=token)
-
-
-RECEIVERS: dict[str, Callable[[Settings], Receiver]] = {"openlineage": _openlineage, "datahub": _datahub}
-"""Receivers by name; `<name>_url` of the settings is where each is."""
-
-
-def receivers_of(at: Settings) -> dict[str, Callable[[Settings], Receiver]]:
-    """The receivers that are configured, by name."""
-    return {name: make for name, make in RECEIVERS.items() if getattr(at, f"{name}_url")}

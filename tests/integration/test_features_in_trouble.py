@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from dfp_platform.errors import ConfigurationError, CorruptLakeError, DiskFullError, NotFoundError, UnreachableError
-from dfp_platform.features.interface import Rows, open_keeper
-from dfp_platform.features.keeper import Keeper
+from dfp_platform.features.interface import Rows
+from dfp_platform.features.keeper import Keeper, open_keeper
 from dfp_platform.features.redis_versions import RedisVersions
 from dfp_platform.features.row_sources import PlainRows
 from dfp_platform.features.sqlite_versions import SqliteVersions
