@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     autostart: str = Field(
         "", description="schedules and sensors that run without being turned on in the UI, by commas; all: every one"
     )
+    maintain: dict[str, bool | float | str] = Field(
+        {}, description='config of the job maintain by the clock, as JSON: {"delete": true, "history_days": 90}'
+    )
     retraining: Literal["publish", "propose"] = Field(
         "publish", description="whether models that the sensor retrain had trained are published, or wait for a person"
     )
@@ -118,12 +121,8 @@ class Settings(BaseSettings):
     engine: Literal["datafusion", "spark"] = Field("datafusion", description="SQL engine that builds the tables")
     spark_master: str = Field("local[2]", description="with engine=spark: where Spark works, local[n] or spark://…")
     spark_memory: str = Field("2g", description="with engine=spark: memory of Spark's driver")
-    spark_remote: str | None = Field(
-        None, description="with engine=spark: a Spark Connect server to work on instead, sc://host:port"
-    )
-    spark_thrift: str | None = Field(
-        None, description="with engine=spark: a Spark Thrift server to work on instead, host:port"
-    )
+    spark_remote: str | None = Field(None, description="with engine=spark: a Spark Connect server, sc://host:port")
+    spark_thrift: str | None = Field(None, description="with engine=spark: a Spark Thrift server, host:port")
     spark_event_log: str | None = Field(
         None, description="with engine=spark: folder or address for Spark's event log, which its History Server shows"
     )

@@ -1,9 +1,11 @@
-"""The UI job `maintain`: small files become big, old snapshots go, and what no ref reaches and no branch serves."""
+"""The job `maintain`: small files become big, old snapshots go, and what no ref reaches and no branch serves."""
 
 import time
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -28,6 +30,9 @@ class MaintainConfig(dg.Config):
     run_days: float = Field(
         30.0, ge=0, description="With delete: branches of runs that were not published, after these."
     )
+    prediction_days: float | None = Field(
+        None, ge=1, description="With delete: logged predictions go after these; empty: they stay."
+    )
     online_days: float = Field(7.0, ge=0, description="With delete: online versions that nobody serves go after these.")
 
 
@@ -50,6 +55,19 @@ def maintain_tables(context: dg.OpExecutionContext, config: MaintainConfig) -> N
                 context.log.info("expired: %s", done)
             except (StaleHeadError, InputError) as error:
                 context.log.warning("%s is left as it is: %s", ".".join(identifier), error)
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def join_predictions(context: dg.OpExecutionContext, config: MaintainConfig) -> None:
+    """Files of logged predictions become few once their day is over; days that are too old are forgotten."""
+    from dfp_platform.serving.prediction_days import forget_days, join_days
+
+    lake, now = open_lake(settings().lake_uri, create=True), datetime.now(UTC)
+    for joined in join_days(lake, now=now) if config.compact else ():
+        context.log.info("predictions of %s: %d files became %d", joined.day, joined.files, joined.into)
+    if config.delete and config.prediction_days is not None:
+        gone = forget_days(lake, before=now - timedelta(days=config.prediction_days))
+        context.log.info("predictions forgotten: %s", ", ".join(gone) or "none")
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)})
@@ -99,9 +117,15 @@ def prune_online_features(context: dg.OpExecutionContext, config: MaintainConfig
     name="maintain",
     executor_def=dg.in_process_executor,
     op_retry_policy=retries().policy("maintain"),
-    description="Compact tables, expire old snapshots, find (or delete) run branches that nobody published, what no "
-    "branch reaches, and online versions that none serves.",
+    description="Compact tables, expire old snapshots, join files of predictions, find (or delete) run branches that "
+    "nobody published, what no branch reaches, and online versions that none serves.",
 )
 def maintain_job() -> None:
-    """Four ops, one after the other."""
-    prune_online_features(after=collect_lake_garbage(after=delete_old_run_branches(after=maintain_tables())))
+    """Five ops, one after the other."""
+    joined = join_predictions(after=maintain_tables())
+    prune_online_features(after=collect_lake_garbage(after=delete_old_run_branches(after=joined)))
+
+
+def maintenance(config: Mapping[str, bool | float | str]) -> dict[str, Any]:
+    """The run config with which every op of the job is told the same."""
+    return {"ops": {op.name: {"config": dict(config)} for op in maintain_job.graph.node_defs}}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from dfp_platform.publishing.maintenance import maintenance
 from dfp_platform.resources.dagster_history import ENDED
 from dfp_platform.sensors.autostart import schedule_status
 from dfp_platform.sensors.jobs import FEATURES, INGEST, MAINTAIN, MONITOR, TRAIN
+from dfp_platform.settings import settings
 
 UNFINISHED = [status for status in dg.DagsterRunStatus if status not in ENDED]
 """A job with a run in one of these is not started once more."""
@@ -55,6 +57,6 @@ def _schedule(name: str, when: _When) -> dg.ScheduleDefinition:
         if under_way:
             run = under_way[0]
             return dg.SkipReason(f"run {run.run_id} of {when.job} is not over ({run.status.value.lower()})")
-        return dg.RunRequest()
+        return dg.RunRequest(run_config=maintenance(settings().maintain) if when.job == MAINTAIN else None)
 
     return tick

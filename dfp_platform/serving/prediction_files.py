@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,10 @@ from dfp_platform.serving.prediction_spool import SUFFIX, records
 from dfp_platform.serving.predictions import (
     BRANCH,
     FOLDER,
+    PARTS_KEY,
     PredictionId,
     begun_at,
+    is_joined,
     lake_path,
     names_key,
     prediction_schema,
@@ -51,14 +53,25 @@ class PredictionFile:
 
 def file_of(name: str, stream: BinaryIO) -> PredictionFile:
     """A segment as zstd parquet. Equal segments are equal bytes."""
+    table = segment_table(name, stream)
+    return PredictionFile(table.num_rows, written(table))
+
+
+def written(table: pa.Table, *, parts: Sequence[str] = ()) -> bytes:
+    """Rows as the bytes of a file.
+
+    Args:
+        parts: names of the files that these rows were in, if they are joined.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = segment_table(name, stream)
+    if parts:
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), PARTS_KEY: json.dumps(list(parts))})
     sink = pa.BufferOutputStream()
     told = {"compression": "zstd", "compression_level": 3, "use_dictionary": _dictionaries(table)}
     parquet.write_table(table, sink, row_group_size=ROWS_A_GROUP, **told)
-    return PredictionFile(table.num_rows, sink.getvalue().to_pybytes())
+    return sink.getvalue().to_pybytes()
 
 
 def segment_table(name: str, stream: BinaryIO) -> pa.Table:
@@ -180,11 +193,17 @@ def files_in(lake: Lake, ref: str, *, since: datetime | None = None, until: date
     """Paths of the files that may hold predictions of a window of time, oldest first; none without such a branch."""
     found = [stat.path for stat in lake.list(ref, f"{FOLDER}/") if stat.path.endswith(".parquet")]
     begun = {path: begun_at(Path(path).stem) for path in found}
+    held = {path: 2 * LONGEST_FILE if is_joined(Path(path).stem) else LONGEST_FILE for path in found}
     return [
         path
-        for path in found
-        if (until is None or begun[path] <= until) and (since is None or begun[path] >= since - LONGEST_FILE)
+        for path in files_in_order(found)
+        if (until is None or begun[path] <= until) and (since is None or begun[path] >= since - held[path])
     ]
+
+
+def files_in_order(paths: Iterable[str]) -> list[str]:
+    """Paths of files of predictions, the first begun first."""
+    return sorted(paths, key=lambda path: (begun_at(Path(path).stem), path))
 
 
 def read_predictions(
@@ -199,18 +218,30 @@ def read_predictions(
         NotFoundError: no such ref.
     """
     commit = lake.resolve(ref)
-    tables = list(tables_of(lake, commit, files_in(lake, commit, since=since, until=until)))
-    return in_window(together(tables), since, until)
+    paths = files_in(lake, commit, since=since, until=until)
+    found = in_window(together(list(tables_of(lake, commit, paths))), since, until)
+    return found.sort_by("prediction_id") if any(is_joined(Path(path).stem) for path in paths) else found
 
 
 def together(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables of predictions as one, with the names of the features of each."""
     import pyarrow as pa
 
-    names = {key: value for table in tables for key, value in (table.schema.metadata or {}).items()}
+    told = [item for table in tables for item in (table.schema.metadata or {}).items()]
+    names = {key: value for key, value in told if key != PARTS_KEY}
     schema = prediction_schema()
     whole = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
     return whole.unify_dictionaries().replace_schema_metadata(names)
+
+
+def not_of(table: pa.Table, files: frozenset[str]) -> pa.Table:
+    """The rows of a table of predictions that were in none of the files of these names."""
+    import pyarrow as pa
+
+    if not files:
+        return table
+    kept = [PredictionId.parse(each).file not in files for each in table["prediction_id"].to_pylist()]
+    return table.filter(pa.array(kept, pa.bool_()))
 
 
 def in_window(table: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:
@@ -249,8 +280,9 @@ def find_prediction(lake: Lake, named: PredictionId, *, spool: Path) -> tuple[di
     """
     with suppress(NotFoundError):
         commit = lake.resolve(BRANCH)
-        with lake.open(commit, named.path) as stream:
+        with suppress(NotFoundError), lake.open(commit, named.path) as stream:
             return _row(_group_of(named.row, stream), named, named.row % ROWS_A_GROUP), commit
+        return _joined_row(lake, commit, named), commit
     with suppress(FileNotFoundError), (spool / f"{named.file}{SUFFIX}").open("rb") as stream:
         return _row(segment_table(named.file, stream), named, named.row), ""
     raise NotFoundError(
@@ -268,6 +300,27 @@ def _group_of(row: int, stream: BinaryIO) -> pa.Table:
     file = parquet.ParquetFile(stream)
     group = row // ROWS_A_GROUP
     return file.read_row_groups([group] if group < file.num_row_groups else [])
+
+
+def _joined_row(lake: Lake, commit: str, named: PredictionId) -> dict[str, Any]:
+    """The row from where its file was joined with others. Raises NotFoundError: it was not."""
+    from pyarrow import parquet
+
+    day = named.path.rpartition("/")[0]
+    for path in [each.path for each in lake.list(commit, f"{day}/") if is_joined(Path(each.path).stem)]:
+        if named.file in joined_parts(lake, commit, path):
+            with lake.open(commit, path) as stream:
+                return _row(parquet.read_table(stream, filters=[("prediction_id", "==", str(named))]), named, 0)
+    raise NotFoundError(f"no joined file of {day} holds {named.file}", hint="is the id whole?", prediction=str(named))
+
+
+def joined_parts(lake: Lake, commit: str, path: str) -> frozenset[str]:
+    """Names of the files that a joined one holds."""
+    from pyarrow import parquet
+
+    with lake.open(commit, path) as stream:
+        told = parquet.read_schema(stream).metadata or {}
+    return frozenset(json.loads(told[PARTS_KEY]))
 
 
 def _row(table: pa.Table, named: PredictionId, at: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ FOLDER = "predictions"
 _NAME = r"(?P<file>(?P<stamp>\d{14})-[a-z2-7]{8})"
 _ID = re.compile(rf"p-{_NAME}-(?P<row>\d{{6}})")
 _STAMP = "%Y%m%d%H%M%S"
+_JOINED = "joined-"
 
 
 class Origin(NamedTuple):
@@ -142,6 +143,17 @@ def lake_path(file: str) -> str:
     return f"{FOLDER}/{file[:4]}-{file[4:6]}-{file[6:8]}/{file}.parquet"
 
 
+def joined_path(first: str) -> str:
+    """Where several files of one day lie as one, named by the first of them."""
+    day, name = lake_path(first).rsplit("/", 1)
+    return f"{day}/{_JOINED}{name}"
+
+
+def is_joined(file: str) -> bool:
+    """Whether a file of that name holds several."""
+    return file.startswith(_JOINED)
+
+
 def file_name(begun: datetime, writer: str) -> str:
     """The name of a file of predictions, by when it was begun and by whom it is written."""
     return f"{begun.astimezone(UTC).strftime(_STAMP)}-{writer}"
@@ -153,8 +165,8 @@ def is_file_name(text: str) -> bool:
 
 
 def begun_at(file: str) -> datetime:
-    """When a file of that name was begun, UTC. Raises InvalidNameError: nothing of ours has that name."""
-    found = re.fullmatch(_NAME, file)
+    """When a file of that name, or the first that it holds, was begun, UTC. Raises InvalidNameError: it is not ours."""
+    found = re.fullmatch(_NAME, file.removeprefix(_JOINED))
     if found is None:
         raise InvalidNameError(f"{file} is no file of predictions", hint="leave it where it is", name=file)
     return datetime.strptime(found["stamp"], _STAMP).replace(tzinfo=UTC)
@@ -188,6 +200,10 @@ def prediction_schema() -> pa.Schema:
             ("vector", pa.list_(pa.float32())),
         ]
     )
+
+
+PARTS_KEY = b"dfp.parts"
+"""Key in a joined file's metadata of the names, as JSON, of the files that it holds."""
 
 
 def names_key(schema: str) -> bytes:

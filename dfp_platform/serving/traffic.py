@@ -14,8 +14,8 @@ from dfp_platform.errors import CalibrationError, NotFoundError
 from dfp_platform.models.drift import FeatureDrift, feature_drift
 from dfp_platform.models.records import Record
 from dfp_platform.models.scores import DIGITS
-from dfp_platform.serving.prediction_files import feature_names, tables_of, together
-from dfp_platform.serving.predictions import BRANCH, FOLDER, REQUEST
+from dfp_platform.serving.prediction_files import feature_names, files_in_order, not_of, tables_of, together
+from dfp_platform.serving.predictions import BRANCH, FOLDER, REQUEST, is_joined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,36 +125,52 @@ class TrafficReport(Record):
 def look(lake: Lake, *, since: str = "", most_rows: int = MOST_ROWS) -> Look | None:
     """The predictions that came into the lake since a commit of their branch; None: none came.
 
-    Files are taken whole, the newest first, until they hold `most_rows`.
+    Files are taken whole, the newest first, until they hold `most_rows`. Of one that was joined since from others, what
+    these held at the look before is not taken again.
     """
-    from pyarrow import parquet
-
     try:
         head = lake.resolve(BRANCH)
     except NotFoundError:
         return None
-    new = _new_files(lake, since, head)
+    new, seen = _new_files(lake, since, head)
     taken, rows, left_out = list[str](), 0, 0
     for path in reversed(new):
-        with lake.open(head, path) as stream:
-            count = parquet.ParquetFile(stream).metadata.num_rows
+        count = _count(lake, head, path, seen)
         if taken and rows + count > most_rows:
             left_out += count
-            continue
-        taken.append(path)
-        rows += count
-    return Look(together(list(tables_of(lake, head, sorted(taken)))), since, head, left_out) if rows else None
+        elif count:
+            taken.append(path)
+            rows += count
+    tables = tables_of(lake, head, files_in_order(taken))
+    return Look(together([not_of(table, seen) for table in tables]), since, head, left_out) if rows else None
 
 
-def _new_files(lake: Lake, since: str, head: CommitId) -> list[str]:
-    """Paths of files that came since, oldest first; all, if nobody knows that commit any more."""
+def _new_files(lake: Lake, since: str, head: CommitId) -> tuple[list[str], frozenset[str]]:
+    """Paths of files that came since, oldest first; all, if nobody knows that commit any more.
+
+    Returns:
+        Beside them, if some of them hold files that were joined: the names of all that were there before.
+    """
     prefix = f"{FOLDER}/"
     try:
         found = [each.path for each in lake.diff(since, head, prefix) if each.after] if since else None
     except NotFoundError:
         found = None
     paths = found if found is not None else [each.path for each in lake.list(head, prefix)]
-    return sorted((path for path in paths if path.endswith(".parquet")), key=lambda path: Path(path).stem)
+    new = files_in_order([path for path in paths if path.endswith(".parquet")])
+    if found is None or not any(is_joined(Path(path).stem) for path in new):
+        return new, frozenset()
+    return new, frozenset(Path(each.path).stem for each in lake.list(since, prefix))
+
+
+def _count(lake: Lake, head: CommitId, path: str, seen: frozenset[str]) -> int:
+    """Rows of a file that were not in one of those before."""
+    from pyarrow import parquet
+
+    with lake.open(head, path) as stream:
+        if seen and is_joined(Path(path).stem):
+            return not_of(parquet.read_table(stream, columns=["prediction_id"]), seen).num_rows
+        return parquet.ParquetFile(stream).metadata.num_rows
 
 
 def answering(rows: pa.Table) -> Answering:

@@ -10,6 +10,7 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from dfp_platform.definitions import defs
 from dfp_platform.publishing.automation import when_published
+from dfp_platform.publishing.maintenance import maintain_job
 from dfp_platform.sensors.autostart import starts
 from dfp_platform.sensors.jobs import FEATURES, INGEST, MAIN_JOB, MAINTAIN, MONITOR, TRAIN, writing
 from dfp_platform.sensors.schedules import UNFINISHED, WHEN, schedules
@@ -88,6 +89,20 @@ def test_the_settings_turn_schedules_on(said: str, on: set[str], monkeypatch: py
     monkeypatch.undo()
     settings.cache_clear()
     assert running == on
+
+
+def test_the_settings_tell_the_schedule_of_maintenance_what_to_do(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = next(each for each in schedules() if each.name == "maintain_weekly")
+    monkeypatch.setenv("DFP_MAINTAIN", '{"delete": true, "history_days": 90, "prediction_days": 30}')
+    settings.cache_clear()
+    with dg.build_schedule_context(instance=toy.instance) as context:
+        asked = schedule(context)
+    monkeypatch.undo()
+    settings.cache_clear()
+    assert isinstance(asked, dg.RunRequest)
+    assert dg.validate_run_config(maintain_job, asked.run_config)
+    told = [op["config"] for op in asked.run_config["ops"].values()]
+    assert told == [{"delete": True, "history_days": 90, "prediction_days": 30}] * 5
 
 
 def test_a_schedule_waits_for_the_run_before(toy: Toy) -> None:

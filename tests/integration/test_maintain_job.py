@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,10 +14,14 @@ from dfp_platform.features import open_keeper
 from dfp_platform.features.sqlite_versions import SqliteVersions
 from dfp_platform.lake import open_lake
 from dfp_platform.lake.ownership import Ownership, open_run_branch
-from dfp_platform.publishing.maintenance import maintain_job
+from dfp_platform.publishing.maintenance import maintain_job, maintenance
+from dfp_platform.serving.prediction_files import read_predictions
+from dfp_platform.serving.prediction_log import PredictionLog
+from dfp_platform.serving.predictions import BRANCH, is_joined
 from dfp_platform.settings import settings
 from tests.feature_writer import write
 from tests.garbage import age, days_ago, numbers, rows, table_files
+from tests.predictions import answerer, answers
 
 
 @pytest.fixture
@@ -50,6 +55,26 @@ def test_the_job_compacts_expires_and_collects_and_rows_stay(home: Path) -> None
     assert (len(table.metadata.snapshots), len(list(table.scan().plan_files()))) == (1, 1)
     gone = {Path(file).suffix for file in before - table_files(lake)}
     assert gone == {".parquet", ".avro"}, "what was compacted away and expired is gone"
+
+
+def test_the_job_joins_predictions_and_forgets_old_ones_if_it_may_delete(home: Path) -> None:
+    lake, now = open_lake(home / "lake", create=True), datetime.now(UTC)
+    told = []
+    for days in (40, 40, 5, 5, 0):
+        log = PredictionLog(
+            lake, spool=home / "spool", seconds=3_600, clock=lambda at=now - timedelta(days=days): at.timestamp()
+        )
+        told += log.add(answers(answerer(), 0.1))
+        log.close()
+    for config, left in (
+        ({"prediction_days": 30.0}, told),
+        ({"delete": True}, told),
+        ({"delete": True, "prediction_days": 30.0}, told[2:]),
+    ):
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert maintain_job.execute_in_process(run_config=maintenance(config), instance=instance).success
+        assert sorted(read_predictions(lake)["prediction_id"].to_pylist()) == sorted(left)
+    assert sorted(is_joined(Path(each.path).stem) for each in lake.list(BRANCH, "predictions/")) == [False, True]
 
 
 def test_the_job_removes_online_versions_that_nobody_serves_if_it_may_delete(home: Path) -> None:

@@ -1,0 +1,138 @@
+"""Days of predictions that are over: their many small files become a few large ones, and old days are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dfp_platform.errors import NotFoundError, StaleHeadError
+from dfp_platform.serving.prediction_files import LONGEST_FILE, files_in, joined_parts, tables_of, together, written
+from dfp_platform.serving.predictions import BRANCH, is_joined, joined_path
+
+if TYPE_CHECKING:
+    from dfp_platform.lake import Lake
+
+ROWS_A_FILE = 50_000
+"""Rows of a joined file at most; of 474 features they are 95 MB in memory."""
+
+_TRIES = 20
+"""Times that a commit is tried while the branch moves, as every log moves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What became of one day.
+
+    Attributes:
+        day: ``2026-11-26``.
+        files: how many files became fewer.
+        into: how many there are of these now.
+    """
+
+    day: str
+    files: int
+    into: int
+
+
+def join_days(lake: Lake, *, now: datetime, rows: int = ROWS_A_FILE) -> Iterator[Joined]:
+    """Join the files of each day that is over, in commits of their own; ids lead to the same rows as before.
+
+    A file that comes late, or once more after it was joined, is dealt with the next time. What is joined already
+    stays as it is. Stopped at any moment, each row is in one file.
+
+    Args:
+        now: with a time zone; a day is over once no file that was begun on it can be written any more.
+        rows: of a joined file at most.
+    """
+    for day, files in _days_before(lake, now - LONGEST_FILE).items():
+        whole = [path for path in files if is_joined(Path(path).stem)]
+        again, parts = _apart(lake, files, whole)
+        gone, made = len(again), 0
+        if again:
+            _commit(lake, dict.fromkeys(again), again, f"remove {len(again)} files that were joined before")
+        for group in _groups(lake, parts, rows):
+            if len(group) > 1 and _join(lake, group):
+                gone, made = gone + len(group), made + 1
+        if gone:
+            yield Joined(day, gone, made)
+
+
+def forget_days(lake: Lake, *, before: datetime) -> list[str]:
+    """Remove the days whose predictions are all older than that moment; returns them, oldest first.
+
+    Their bytes go with `dfp lake gc --history`, once the commits that hold them are older than that.
+
+    Args:
+        before: with a time zone.
+    """
+    old = _days_before(lake, before - LONGEST_FILE)
+    for day, files in old.items():
+        lake.commit(BRANCH, dict.fromkeys(files), message=f"forget the predictions of {day}")
+    return list(old)
+
+
+def _days_before(lake: Lake, moment: datetime) -> Mapping[str, Sequence[str]]:
+    """Paths of the files of each day, UTC, that was over then; none of a lake without predictions."""
+    try:
+        head = lake.resolve(BRANCH)
+    except NotFoundError:
+        return {}
+    over = (moment.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+    by_day = groupby(files_in(lake, head), key=lambda path: PurePosixPath(path).parent.name)
+    return {day: tuple(paths) for day, paths in by_day if day <= over}
+
+
+def _apart(lake: Lake, files: Sequence[str], whole: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of a day's files, those that came once more after they were joined, and those that were not yet."""
+    if not whole:
+        return [], list(files)
+    head = lake.resolve(BRANCH)
+    known = {name for path in whole for name in joined_parts(lake, head, path)}
+    single = [path for path in files if path not in whole]
+    again = [path for path in single if Path(path).stem in known]
+    return again, [path for path in single if path not in again]
+
+
+def _groups(lake: Lake, parts: Sequence[str], rows: int) -> Iterator[list[str]]:
+    """Files in their order, as many together as have so many rows at most."""
+    from pyarrow import parquet
+
+    head, group, held = lake.resolve(BRANCH), list[str](), 0
+    for path in parts:
+        with lake.open(head, path) as stream:
+            count = parquet.ParquetFile(stream).metadata.num_rows
+        if group and held + count > rows:
+            yield group
+            group, held = [], 0
+        group.append(path)
+        held += count
+    if group:
+        yield group
+
+
+def _join(lake: Lake, group: Sequence[str]) -> bool:
+    """One file instead of these, in one commit; False: somebody else was quicker."""
+    names = [Path(path).stem for path in group]
+    table = together(list(tables_of(lake, lake.resolve(BRANCH), group)))
+    content = written(table, parts=names)
+    changes = {**dict.fromkeys(group), joined_path(names[0]): content}
+    return _commit(lake, changes, group, f"join {len(group)} files of predictions")
+
+
+def _commit(lake: Lake, changes: Mapping[str, bytes | None], present: Sequence[str], message: str) -> bool:
+    """Commit unless one of the files is gone by then, so that no row is removed that another commit has not kept."""
+    folder = f"{PurePosixPath(present[0]).parent}/"
+    for _ in range(_TRIES):
+        head = lake.resolve(BRANCH)
+        if not set(present) <= {stat.path for stat in lake.list(head, folder)}:
+            return False
+        try:
+            lake.commit(BRANCH, changes, message=message, expect=head)
+            return True
+        except StaleHeadError:
+            continue
+    return False
