@@ -16,6 +16,7 @@ from dfp_platform.catalog.reached import ReachedFiles
 from dfp_platform.catalog.warehouse import StoredFile, Warehouse, place_of
 from dfp_platform.errors import ConfigurationError, CorruptLakeError
 from dfp_platform.lake.interface import Lake
+from dfp_platform.lake.leases import CLOCK_SLACK_S
 from dfp_platform.lake.retention import kept_commits
 from dfp_platform.lake.sweeper import SweepProgress, Swept
 from dfp_platform.schemas import Commit, CommitId
@@ -25,6 +26,9 @@ GRACE_HOURS = 24.0
 
 _BATCH = 200
 _FUTURE_S = 1.0
+
+_COMMIT_S = 1.0
+"""Commits know whole seconds. One that may be younger than what is garbage is not forgotten, so it keeps its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ def collect_garbage(
 
     Args:
         grace_hours: what was written since stays, whoever names it or not.
-        history_days: commits older than this stay in the log, but only refs, merge bases and their parents keep
-            their files; None: every commit that a ref reaches keeps its files.
+        history_days: commits older than this, and than the grace, stay in the log, but only refs, merge bases and
+            their parents keep their files; None: every commit that a ref reaches keeps its files.
     Raises:
         CorruptLakeError: a table cannot be followed, so nobody knows what it needs; nothing was removed.
         ConfigurationError: a grace or history below zero.
@@ -81,8 +85,8 @@ class _Collection:
         now = time.time()
         self._lake = lake
         self._sweeper = lake.sweeper()
-        self._since = None if history_days is None else now - history_days * 86_400.0
-        self._older_than = _cutoff(now, grace_hours * 3_600.0, self._sweeper.oldest_lease())
+        self._older_than = _cutoff(now - CLOCK_SLACK_S, grace_hours * 3_600.0, self._sweeper.oldest_lease())
+        self._since = None if history_days is None else min(now - history_days * 86_400.0, self._older_than - _COMMIT_S)
         self._tell = progress or (lambda *_: None)
         self._warehouse = Warehouse(lake)
         self._reached = ReachedFiles(lake, broken=_refuse)

@@ -48,6 +48,10 @@ def place_of(location: str, io: FileIO) -> str:
     return os.path.join(_real_folder(folder), name)
 
 
+_STORE_S = 1.0
+"""Object stores tell whole seconds: a file may be so much younger than they say."""
+
+
 class Warehouse:
     """Lists and removes files beneath `Lake.warehouse`."""
 
@@ -65,7 +69,8 @@ class Warehouse:
         selector = fs.FileSelector(self._root, recursive=True, allow_not_found=True)
         for found in self._store.get_file_info(selector):
             if found.type == fs.FileType.File:
-                yield StoredFile(f"{self._scheme}://{found.path}", found.size, (found.mtime_ns or 0) / 1e9)
+                written = (found.mtime_ns or 0) / 1e9 + _STORE_S
+                yield StoredFile(f"{self._scheme}://{found.path}", found.size, written)
 
     def try_out(self) -> None:
         """Write a small file, read it back, and remove it.

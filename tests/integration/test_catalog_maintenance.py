@@ -47,15 +47,17 @@ def test_expiry_drops_snapshots_on_one_branch_and_files_go_only_when_no_ref_has_
         for number in range(4):
             overwrite(open_catalog(lake), "marts.apps", rows(number))
     lake.create_branch("other")
-    done = expire_snapshots(open_catalog(lake), "marts.apps", older_than_days=0, keep_last=2)
+    with days_ago(2):
+        done = expire_snapshots(open_catalog(lake), "marts.apps", older_than_days=0, keep_last=2)
     assert (done.before, done.after) == (4, 2)
     assert (snapshots(lake), snapshots(lake, "other")) == (2, 4)
     assert next(iter(lake.log("main"))).parents == (lake.resolve("other"),), "one commit"
     age(lake)
     assert swept(lake, history_days=0).found["table files"].files == 0, "the branch `other` still reaches all of them"
     lake.delete_branch("other")
-    lake.commit("main", {"later": b"1"}, message="the parent of a head is kept for reverts: move on")
-    lake.commit("main", {"later": b"2"}, message="and on")
+    with days_ago(2):
+        lake.commit("main", {"later": b"1"}, message="the parent of a head is kept for reverts: move on")
+        lake.commit("main", {"later": b"2"}, message="and on")
     before = len(table_files(lake))
     age(lake)
     assert swept(lake, history_days=0).found["table files"].files > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -214,6 +215,39 @@ def test_collections_without_grace_beside_writers_take_nothing_that_is_needed(tm
     assert len(numbers(lake, "main", "marts.shared")) == appended
 
 
+def test_a_commit_of_this_very_second_keeps_its_files_or_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither was so: too young to be forgotten for certain, it lost what only it held."""
+    monkeypatch.setattr(time, "time", lambda: 1_900_000_000.5)
+    lake = open_lake(tmp_path / "lake", create=True)
+    for value in range(5):
+        lake.commit("main", {"big.bin": b"%d" % value * 9_000}, message=f"{value}")
+    swept(lake, grace_hours=0, history_days=0)
+    assert open_lake(lake.uri).verify() == []
+    monkeypatch.setattr(time, "time", lambda: 1_900_000_002.0)
+    assert swept(lake, grace_hours=0, history_days=0).found["objects"].files == 3
+    assert open_lake(lake.uri).verify() == []
+
+
+def test_a_file_that_seems_written_just_before_a_collection_began_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel stamps files some milliseconds early; its writer may have come after the collection."""
+    now = 1_900_000_000.0
+    with days_ago():
+        lake = open_lake(tmp_path / "lake", create=True)
+        lake.create_branch("gone")
+        lake.commit("gone", {"big.bin": b"1" * 9_000}, message="only there")
+        file = Path(lake.address("gone", "big.bin"))
+        lake.delete_branch("gone")
+    monkeypatch.setattr(time, "time", lambda: now)
+    for earlier, stays in ((0.02, True), (0.5, False)):
+        os.utime(file, (now - earlier, now - earlier))
+        swept(lake, grace_hours=0)
+        assert file.exists() == stays
+
+
 def test_a_collection_waits_for_a_pack_that_has_listed_what_is_loose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +256,7 @@ def test_a_collection_waits_for_a_pack_that_has_listed_what_is_loose(
         lake.create_branch("gone")
         lake.commit("gone", {"a": b"only there"}, message="only there")
         lake.delete_branch("gone")
+    age(lake)
     collection = threading.Thread(target=lambda: swept(open_lake(lake.uri), grace_hours=0))
     begun, remove_loose, write_pack = threading.Event(), EmbeddedSweeper._remove_loose, packing._write_pack
 

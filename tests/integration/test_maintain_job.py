@@ -44,10 +44,12 @@ def test_the_job_compacts_expires_and_collects_and_rows_stay(home: Path) -> None
     options = {"snapshot_days": 0.0, "delete": True, "grace_hours": 1.0, "history_days": 0.0}
     config = {"ops": {name: {"config": options} for name in ("maintain_tables", "collect_lake_garbage")}}
     with dg.DagsterInstance.ephemeral() as instance:
-        assert maintain_job.execute_in_process(run_config=config, instance=instance).success
+        with days_ago(2):
+            assert maintain_job.execute_in_process(run_config=config, instance=instance).success
         assert before <= table_files(lake), "the parent of the head, which a revert needs, still has all snapshots"
-        for number in range(2):
-            lake.commit("main", {"later": b"%d" % number}, message="the branch moves on")
+        with days_ago(1):
+            for number in range(2):
+                lake.commit("main", {"later": b"%d" % number}, message="the branch moves on")
         age(lake)
         assert maintain_job.execute_in_process(run_config=config, instance=instance).success
     table = open_catalog(lake).load_table("marts.apps")
