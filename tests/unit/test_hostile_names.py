@@ -105,6 +105,7 @@ def test_a_table_has_a_pointer_in_the_lake_and_a_folder_in_the_warehouse(namespa
 )
 @example(tail="../../../etc", base="{warehouse}/")
 @example(tail="-elsewhere/a", base="{warehouse}")
+@example(tail="C:", base="")
 @FEW
 def test_a_location_that_a_client_names_is_in_the_warehouse_or_refused(lake: Lake, tail: str, base: str) -> None:
     catalog: Any = Server(lake, Access(None)).catalog("main")

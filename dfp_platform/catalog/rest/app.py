@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pyiceberg.catalog import WAREHOUSE_LOCATION
 from pyiceberg.exceptions import CommitFailedException, ForbiddenError, UnauthorizedError
+from pyiceberg.io import SCHEMA_TO_FILE_IO
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -134,12 +135,18 @@ class ServedCatalog(LakeCatalog):
             return super()._swap(change, message=message, metadata=metadata)
 
     def refuse_location(self, location: str) -> None:
-        place = address_of(location, self._load_file_io(location=location))
-        if ".." in place.split("/") or not any(place.startswith(folder) for folder in self._allowed):
+        if not self._may_hold(location):
             raise PermanentError(
                 f"tables may not lie at {location}",
                 hint=f"leave the location out, choose one beneath {self._allowed[0]}, or start with --allow-location",
             )
+
+    def _may_hold(self, location: str) -> bool:
+        scheme = urlsplit(location).scheme
+        if scheme and scheme not in SCHEMA_TO_FILE_IO:
+            return False
+        place = address_of(location, self._load_file_io(location=location))
+        return ".." not in place.split("/") and any(place.startswith(folder) for folder in self._allowed)
 
 
 def create_app(server: Server) -> ASGIApp:
