@@ -14,6 +14,9 @@ import pytest
 
 from tests.local_servers import free_port, until
 
+PATIENT = "?socket_timeout=20&socket_connect_timeout=20"
+"""Behind an address: whether a machine is busy is not what is tested."""
+
 NEEDS_REDIS = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="redis-server is not installed (Debian: apt install redis-server)"
 )

@@ -24,7 +24,7 @@ from dfp_platform.features.versions import replaces
 from dfp_platform.lake import Lake, open_lake
 from tests.feature_keepers import ALL_KEEPERS, KEEPERS, one_node_cluster
 from tests.feature_line import NAMES, ROWS, apply_registry, digest, raw_values, store_table, training_table
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import PATIENT, RedisServer, redis_server
 
 pytestmark = pytest.mark.xdist_group("features")  # on one worker, so that Feast is imported once
 SOON = datetime.now(UTC) + timedelta(days=1)
@@ -79,7 +79,7 @@ class _Started(dict[str, RedisServer]):
 def keeper(request: pytest.FixtureRequest, tmp_path: Path, servers: dict[str, RedisServer]) -> Iterator[Keeper]:
     name: str = request.param
     kind = name.split("-")[1]
-    url = "" if kind == "sqlite" else servers[kind].url + "?socket_timeout=20"  # a busy machine is not what is tested
+    url = "" if kind == "sqlite" else servers[kind].url + PATIENT
     with closing(KEEPERS[name](tmp_path, url)) as made:
         if url:
             made.store._writing.client.flushall()

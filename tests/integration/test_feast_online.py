@@ -24,7 +24,7 @@ from dfp_platform.features.sqlite_versions import SqliteVersions
 from dfp_platform.lake import Lake, open_lake
 from tests.feature_line import NAMES, ROWS, apply_registry, digest, raw_values, store_table, training_table
 from tests.local_servers import free_port, until
-from tests.redis_server import NEEDS_REDIS, redis_server
+from tests.redis_server import NEEDS_REDIS, PATIENT, redis_server
 
 pytestmark = pytest.mark.xdist_group("features")  # on one worker, so that Feast is imported once
 
@@ -42,7 +42,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with redis_server(tmp_path_factory.mktemp("redis")) as running:
-        yield running.url
+        yield running.url + PATIENT
 
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=NEEDS_REDIS)])
@@ -189,7 +189,7 @@ def test_feasts_own_redis_store_reads_a_version_by_its_space(lake: Lake, redis_u
     with closing(Keeper(FeastRows(), RedisVersions(redis_url, layout="feast"))) as keeper:
         version = keeper.materialize(lake, "main")
     store = features.open_store(lake, "main")
-    address = redis_url.removeprefix("redis://").removesuffix("/0")
+    address = redis_url.removeprefix("redis://").removesuffix(f"/0{PATIENT}")
     config = store.config.model_copy(update={"project": version.space})
     config._online_store = RedisOnlineStoreConfig(connection_string=address)
     key = EntityKey(join_keys=["sha256"], entity_values=[Value(string_val=digest(5))])

@@ -27,7 +27,7 @@ from dfp_platform.settings import PROJECT_ROOT, Settings
 from tests.feature_keepers import one_node_cluster
 from tests.feature_writer import WIDTH, write
 from tests.local_servers import free_port, until
-from tests.redis_server import NEEDS_REDIS, RedisServer, redis_server
+from tests.redis_server import NEEDS_REDIS, PATIENT, RedisServer, redis_server
 
 SOON = datetime.now(UTC) + timedelta(days=1)
 STORES = ["sqlite", *(pytest.param(name, marks=NEEDS_REDIS) for name in ("feast", "plain"))]
@@ -45,7 +45,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VersionSto
         yield SqliteVersions(tmp_path / "online")
         return
     running: RedisServer = request.getfixturevalue("server")
-    with closing(RedisVersions(running.url, layout=request.param)) as made:
+    with closing(RedisVersions(running.url + PATIENT, layout=request.param)) as made:
         made._writing.client.flushall()
         yield made
 
@@ -120,7 +120,10 @@ def test_a_full_disk_leaves_nothing_visible(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["feast", "plain"])
 def test_a_redis_without_memory_leaves_nothing_visible_and_no_rest(tmp_path: Path, layout: str) -> None:
     options = ("--maxmemory", "4mb", "--maxmemory-policy", "noeviction")
-    with redis_server(tmp_path, *options) as running, closing(RedisVersions(running.url, layout=layout)) as store:
+    with (
+        redis_server(tmp_path, *options) as running,
+        closing(RedisVersions(running.url + PATIENT, layout=layout)) as store,
+    ):
         write(store, "small", 10)
         with pytest.raises(DiskFullError):
             write(store, "large", 30_000)

@@ -41,7 +41,8 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(params=["plain", "feast"])
 def keeper(request: pytest.FixtureRequest, redis: RedisServer, tmp_path: Path) -> Iterator[Any]:
-    at = Settings(_env_file=None, home=tmp_path, redis_url=redis.url, feature_store=request.param)
+    address = f"{redis.url}?socket_timeout=3&socket_connect_timeout=3"
+    at = Settings(_env_file=None, home=tmp_path, redis_url=address, feature_store=request.param)
     with closing(open_keeper(at)) as opened:
         yield opened
 
