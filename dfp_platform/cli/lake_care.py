@@ -30,8 +30,8 @@ def gc(
         float | None,
         typer.Option(
             min=0,
-            help="Days of history whose files are kept, at least the grace. Older commits stay in the log; only branches, "
-            "tags and what merges of them need keep their files. Unless given, all history keeps its files.",
+            help="Days of history whose files are kept, at least the grace. Older commits stay in the log; only "
+            "branches, tags and what merges of them need keep their files. Unless given, all history keeps its files.",
         ),
     ] = None,
     as_json: Json = False,

@@ -15,6 +15,7 @@ from dfp_platform.serving.predictions import BRANCH, is_joined, joined_path
 
 if TYPE_CHECKING:
     from dfp_platform.lake import Lake
+    from dfp_platform.schemas import CommitId
 
 ROWS_A_FILE = 50_000
 """Rows of a joined file at most; of 474 features they are 95 MB in memory."""
@@ -48,14 +49,15 @@ def join_days(lake: Lake, *, now: datetime, rows: int = ROWS_A_FILE) -> Iterator
         now: with a time zone; a day is over once no file that was begun on it can be written any more.
         rows: of a joined file at most.
     """
-    for day, files in _days_before(lake, now - LONGEST_FILE).items():
-        whole = [path for path in files if is_joined(Path(path).stem)]
-        again, parts = _apart(lake, files, whole)
+    if (head := _head(lake)) is None:
+        return
+    for day, files in _days_before(lake, head, now - LONGEST_FILE).items():
+        again, parts = _apart(lake, head, files)
         gone, made = len(again), 0
         if again:
             _commit(lake, dict.fromkeys(again), again, f"remove {len(again)} files that were joined before")
-        for group in _groups(lake, parts, rows):
-            if len(group) > 1 and _join(lake, group):
+        for group in _groups(lake, head, parts, rows):
+            if len(group) > 1 and _join(lake, head, group):
                 gone, made = gone + len(group), made + 1
         if gone:
             yield Joined(day, gone, made)
@@ -69,39 +71,41 @@ def forget_days(lake: Lake, *, before: datetime) -> list[str]:
     Args:
         before: with a time zone.
     """
-    old = _days_before(lake, before - LONGEST_FILE)
+    head = _head(lake)
+    old = _days_before(lake, head, before - LONGEST_FILE) if head else {}
     for day, files in old.items():
         lake.commit(BRANCH, dict.fromkeys(files), message=f"forget the predictions of {day}")
     return list(old)
 
 
-def _days_before(lake: Lake, moment: datetime) -> Mapping[str, Sequence[str]]:
-    """Paths of the files of each day, UTC, that was over then; none of a lake without predictions."""
+def _head(lake: Lake) -> CommitId | None:
+    """Where predictions stand; None: there are none."""
     try:
-        head = lake.resolve(BRANCH)
+        return lake.resolve(BRANCH)
     except NotFoundError:
-        return {}
+        return None
+
+
+def _days_before(lake: Lake, head: CommitId, moment: datetime) -> Mapping[str, Sequence[str]]:
+    """Paths of the files of each day, UTC, that was over then."""
     over = (moment.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
     by_day = groupby(files_in(lake, head), key=lambda path: PurePosixPath(path).parent.name)
     return {day: tuple(paths) for day, paths in by_day if day <= over}
 
 
-def _apart(lake: Lake, files: Sequence[str], whole: Sequence[str]) -> tuple[list[str], list[str]]:
+def _apart(lake: Lake, head: CommitId, files: Sequence[str]) -> tuple[list[str], list[str]]:
     """Of a day's files, those that came once more after they were joined, and those that were not yet."""
-    if not whole:
-        return [], list(files)
-    head = lake.resolve(BRANCH)
-    known = {name for path in whole for name in joined_parts(lake, head, path)}
-    single = [path for path in files if path not in whole]
+    known = {name for path in files if is_joined(Path(path).stem) for name in joined_parts(lake, head, path)}
+    single = [path for path in files if not is_joined(Path(path).stem)]
     again = [path for path in single if Path(path).stem in known]
-    return again, [path for path in single if path not in again]
+    return again, [path for path in single if Path(path).stem not in known]
 
 
-def _groups(lake: Lake, parts: Sequence[str], rows: int) -> Iterator[list[str]]:
+def _groups(lake: Lake, head: CommitId, parts: Sequence[str], rows: int) -> Iterator[list[str]]:
     """Files in their order, as many together as have so many rows at most."""
     from pyarrow import parquet
 
-    head, group, held = lake.resolve(BRANCH), list[str](), 0
+    group, held = list[str](), 0
     for path in parts:
         with lake.open(head, path) as stream:
             count = parquet.ParquetFile(stream).metadata.num_rows
@@ -114,10 +118,10 @@ def _groups(lake: Lake, parts: Sequence[str], rows: int) -> Iterator[list[str]]:
         yield group
 
 
-def _join(lake: Lake, group: Sequence[str]) -> bool:
+def _join(lake: Lake, head: CommitId, group: Sequence[str]) -> bool:
     """One file instead of these, in one commit; False: somebody else was quicker."""
     names = [Path(path).stem for path in group]
-    table = together(list(tables_of(lake, lake.resolve(BRANCH), group)))
+    table = together(list(tables_of(lake, head, group)))
     content = written(table, parts=names)
     changes = {**dict.fromkeys(group), joined_path(names[0]): content}
     return _commit(lake, changes, group, f"join {len(group)} files of predictions")
