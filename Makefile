@@ -3,7 +3,7 @@
 .SUFFIXES:
 .PHONY: help env demo dev test check format lint types layers definitions shape bench clean \
 	spark phone mobile conformance conformance-dbt conformance-merge conformance-crashes conformance-lakefs conformance-mlflow engines trino \
-	apk alerts-check android-test extras pods feast datahub line ui notebooks journey up down status logs reset images-check audit
+	apk alerts-check android-test extras properties pods feast datahub line ui notebooks journey up down status logs reset images-check audit
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,9 @@ dev: $(DEMO_ENV) ## the Dagster UI on the state that `make demo` made, and the l
 
 test: $(DEV_ENV) ## all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
+
+properties: $(DEV_ENV) ## properties of tests with other random examples than `make test` has every time
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m hypothesis --hypothesis-profile=random
 
 conformance-merge: $(DEV_ENV) ## 2,400 random histories of two branches of a table against an oracle by row (minutes)
 	@$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 -m slow tests/conformance/test_merging_cases.py \

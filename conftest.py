@@ -1,6 +1,7 @@
 """Marks every test by the folder it lies in, so that `pytest -m unit` needs no decorator; gives Ctrl-C its meaning.
 
-Keeps the tests of an `xdist_group` on one worker.
+Keeps the tests of an `xdist_group` on one worker. Properties are tried with the same examples every time, unless
+`--hypothesis-profile=random` asks for others (`make properties`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 from _pytest.nodeid import NodeId
+
+hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("random", database=None, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 KINDS = ("unit", "contract", "integration", "e2e")
 

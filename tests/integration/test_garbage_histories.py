@@ -130,8 +130,6 @@ TestGarbage = Garbage.TestCase
 TestGarbage.settings = settings(
     max_examples=12,
     stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 

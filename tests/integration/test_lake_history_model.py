@@ -201,7 +201,5 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(
     max_examples=40,
     stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

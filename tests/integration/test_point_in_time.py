@@ -183,7 +183,7 @@ def same(left: Any, right: Any) -> bool:
     return np.array_equal(np.float32(left), np.float32(right), equal_nan=True)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(versions=VERSIONS, asked=ASKED, kind=st.sampled_from(list(KINDS)), zone=st.sampled_from(["UTC", "Asia/Tokyo"]))
 def test_the_answer_is_that_of_a_join_written_plainly(
     lake: Lake, versions: list[Any], asked: list[Any], kind: str, zone: str
@@ -202,7 +202,7 @@ def test_the_answer_is_that_of_a_join_written_plainly(
         assert same(row["app_dynamic__sys_read"], young and young[0])
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=12, phases=[Phase.generate])
 @given(versions=VERSIONS, asked=ASKED, kind=st.sampled_from(list(KINDS)))
 def test_the_answer_is_that_of_feasts_ibis_helpers(
     lake: Lake, versions: list[Any], asked: list[Any], kind: str

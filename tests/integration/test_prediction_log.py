@@ -335,7 +335,7 @@ def test_threads_and_logs_that_write_at_once_lose_nothing(lake: Lake, spool: Pat
     assert sum(log.counts.committed for log in logs) == 400
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     batches=st.lists(st.integers(1, 5), min_size=1, max_size=8),
     most_rows=st.integers(5, 9),

@@ -35,7 +35,7 @@ def happen(world: World, change: tuple[str, str, str] | None, seconds: float, ru
         world.finish(waiting[0], fails=run == "fails")
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=15, phases=[Phase.generate])
 @given(st.lists(_step, max_size=12))
 def test_no_retraining_is_lost_or_made_twice(steps: list[tuple]) -> None:
     with tempfile.TemporaryDirectory() as folder:

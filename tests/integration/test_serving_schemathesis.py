@@ -45,7 +45,7 @@ def test_it_answers_as_it_is_described(api: FastAPI, method: str, path: str, mod
     asked = described[path][method].as_strategy(generation_mode=mode)
 
     @hypothesis.given(case=asked)
-    @hypothesis.settings(max_examples=100 if path == "/predict" else 5, derandomize=True, deadline=None, database=None)
+    @hypothesis.settings(max_examples=100 if path == "/predict" else 5)
     def ask(case: schemathesis.Case) -> None:
         case.call_and_validate(headers=SHOWN)
 

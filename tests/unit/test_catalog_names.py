@@ -19,7 +19,7 @@ from dfp_platform.catalog.names import (
 from dfp_platform.errors import InvalidNameError
 from dfp_platform.lake import checked_path
 
-BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
+BUSY = settings(suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda name: name.strip())
 IDENTIFIER = st.lists(NAME, min_size=2, max_size=4).map(tuple)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dfp_platform.catalog.rows import BLOCK_ROWS, RowSum, sum_rows
 
-BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
+BUSY = settings(suppress_health_check=[HealthCheck.too_slow])  # machines that run tests are busy
 
 SCHEMA = pa.schema(
     [

@@ -24,7 +24,7 @@ from dfp_platform.models.presets import resolve
 from dfp_platform.serving.pages import create_pages
 from dfp_platform.serving.published import published
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
+FEW = settings(max_examples=60, suppress_health_check=[*HealthCheck])
 TRICKS = [
     "..",
     ".",

@@ -221,7 +221,7 @@ _STEP = st.tuples(
 )
 
 
-@hypothesis_settings(max_examples=300, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(st.lists(_STEP, max_size=30))
 def test_whatever_happens_a_change_is_trained_from_once_and_the_last_one_for_sure(steps: list[tuple]) -> None:
     line = Line()
