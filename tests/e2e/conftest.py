@@ -59,12 +59,17 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:
-        family = [psutil.Process(process.pid), *_children(process.pid)] if process.poll() is None else []
-        process.send_signal(signal.SIGINT)  # dagster dev ends its own children on ctrl-c
-        _, alive = psutil.wait_procs(family, timeout=30)
-        for left in alive:
-            left.kill()
-        process.wait(timeout=10)
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process with everything it started; again changes nothing."""
+    family = [psutil.Process(process.pid), *_children(process.pid)] if process.poll() is None else []
+    process.send_signal(signal.SIGINT)  # dagster dev ends its own children on ctrl-c
+    _, alive = psutil.wait_procs(family, timeout=30)
+    for left in alive:
+        left.kill()
+    process.wait(timeout=30)
 
 
 def _children(pid: int) -> list[psutil.Process]:

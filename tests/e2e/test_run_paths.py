@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from dfp_platform.publishing.truth import ABSENT
 from dfp_platform.publishing.workers import WORKER_TAG
 from dfp_platform.resources.dagster_internals import failed_steps, project_instance
 from dfp_platform.settings import PROJECT_ROOT, settings
+from tests.e2e.conftest import end
 from tests.local_servers import PATIENCE, free_port, until
 from tests.toy_harness import ASSETS, Toy
 
@@ -151,16 +151,6 @@ class Server:
             held = content_at(self.toy.lake, "main", asset)
             never_made = (None,) if not held else ()
             assert node["dataVersion"] in (held or ABSENT, *never_made), asset
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and everything it started."""
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs(family, timeout=15)
-    for left in alive:
-        left.kill()
-    process.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")
