@@ -63,11 +63,11 @@ def join_predictions(context: dg.OpExecutionContext, config: MaintainConfig) -> 
     from dfp_platform.serving.prediction_days import forget_days, join_days
 
     lake, now = open_lake(settings().lake_uri, create=True), datetime.now(UTC)
-    for joined in join_days(lake, now=now) if config.compact else ():
-        context.log.info("predictions of %s: %d files became %d", joined.day, joined.files, joined.into)
     if config.delete and config.prediction_days is not None:
         gone = forget_days(lake, before=now - timedelta(days=config.prediction_days))
         context.log.info("predictions forgotten: %s", ", ".join(gone) or "none")
+    for joined in join_days(lake, now=now) if config.compact else ():
+        context.log.info("predictions of %s: %d files became %d", joined.day, joined.files, joined.into)
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)})

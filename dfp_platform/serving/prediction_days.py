@@ -53,9 +53,9 @@ def join_days(lake: Lake, *, now: datetime, rows: int = ROWS_A_FILE) -> Iterator
         return
     for day, files in _days_before(lake, head, now - LONGEST_FILE).items():
         again, parts = _apart(lake, head, files)
-        gone, made = len(again), 0
-        if again:
-            _commit(lake, dict.fromkeys(again), again, f"remove {len(again)} files that were joined before")
+        gone, made = 0, 0
+        if again and _commit(lake, dict.fromkeys(again), again, f"remove {len(again)} files that were joined before"):
+            gone = len(again)
         for group in _groups(lake, head, parts, rows):
             if len(group) > 1 and _join(lake, head, group):
                 gone, made = gone + len(group), made + 1
@@ -95,8 +95,9 @@ def _days_before(lake: Lake, head: CommitId, moment: datetime) -> Mapping[str, S
 
 def _apart(lake: Lake, head: CommitId, files: Sequence[str]) -> tuple[list[str], list[str]]:
     """Of a day's files, those that came once more after they were joined, and those that were not yet."""
-    known = {name for path in files if is_joined(Path(path).stem) for name in joined_parts(lake, head, path)}
     single = [path for path in files if not is_joined(Path(path).stem)]
+    joined = [path for path in files if is_joined(Path(path).stem)] if single else []
+    known = {name for path in joined for name in joined_parts(lake, head, path)}
     again = [path for path in single if Path(path).stem in known]
     return again, [path for path in single if Path(path).stem not in known]
 
@@ -128,11 +129,12 @@ def _join(lake: Lake, head: CommitId, group: Sequence[str]) -> bool:
 
 
 def _commit(lake: Lake, changes: Mapping[str, bytes | None], present: Sequence[str], message: str) -> bool:
-    """Commit unless one of the files is gone by then, so that no row is removed that another commit has not kept."""
-    folder = f"{PurePosixPath(present[0]).parent}/"
+    """Commit unless one of the files is gone by then, or what is made is there: no row goes that nothing keeps."""
+    folder, made = f"{PurePosixPath(present[0]).parent}/", {path for path, content in changes.items() if content}
     for _ in range(_TRIES):
         head = lake.resolve(BRANCH)
-        if not set(present) <= {stat.path for stat in lake.list(head, folder)}:
+        there = {stat.path for stat in lake.list(head, folder)}
+        if not set(present) <= there or made & there:
             return False
         try:
             lake.commit(BRANCH, changes, message=message, expect=head)
