@@ -150,9 +150,13 @@ def test_two_who_join_at_once_beside_a_log_keep_every_row_once(lake: Lake, spool
     assert sum(map(len, parts)) == len(frozenset().union(*parts)) == 6
 
 
-def test_what_another_joined_meanwhile_is_left_alone(lake: Lake, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("brought_again", [False, True])
+def test_what_another_joined_meanwhile_is_left_alone(
+    lake: Lake, spool: Path, monkeypatch: pytest.MonkeyPatch, brought_again: bool
+) -> None:
     """The other one comes between the reading and the commit, when one more file is there."""
     told = [id for hour in range(3) for id in logged(lake, spool, at=FIRST + timedelta(hours=hour))]
+    content = {each.path: lake.read(BRANCH, each.path) for each in lake.list(BRANCH, f"{FOLDER}/")}
     other, commit, tried = open_lake(lake.uri), type(lake).commit, []
 
     def late(self: Lake, *given: Any, **named: Any) -> Any:
@@ -160,11 +164,14 @@ def test_what_another_joined_meanwhile_is_left_alone(lake: Lake, spool: Path, mo
             tried.append(True)
             told.extend(logged(other, spool, at=FIRST + timedelta(hours=4)))
             list(join_days(other, now=LATER))
+            if brought_again:
+                commit(other, BRANCH, content, message="a machine brings its files again")
             raise StaleHeadError("the branch moved", hint="again", branch=BRANCH)
         return commit(self, *given, **named)
 
     monkeypatch.setattr(type(lake), "commit", late)
     assert list(join_days(lake, now=LATER)) == []
+    list(join_days(other, now=LATER))
     assert (tried, ids(lake)) == ([True], sorted(told))
 
 
