@@ -22,7 +22,7 @@ from typing import Any
 
 from pyarrow import fs
 
-from dfp_platform.settings import PROJECT_ROOT, Settings
+from dfp_platform.settings import PROJECT_ROOT
 from tests.compose_file import FOLDER, example, read, waits_for
 from tests.lakefs_double import Double
 from tests.local_servers import free_port
@@ -33,10 +33,7 @@ MOTO = PROJECT_ROOT / ".cache" / "s3" / "bin" / "python"
 IN_IMAGES = {"/opt/healthy.py": PROJECT_ROOT / "deploy" / "images" / "healthy.py"}
 """Files that images bring, and where they come from."""
 
-WATCHED = "metrics_token" in Settings.model_fields
-"""Whether there is a `dfp metrics serve`, whose token Prometheus shows to everybody."""
-
-LEFT_OUT = ("grafana", "spark-thrift", *(() if WATCHED else ("metrics",)))
+LEFT_OUT = ("grafana", "spark-thrift")
 SECONDS = 240.0
 """Within which every service has to be healthy: that one never comes is said, how quick a machine is, is not judged."""
 
